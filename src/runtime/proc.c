@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "runtime/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OUTPUT_LIMIT (1024 * 1024)
+
+void
+vm_proc_result_clear (VmProcResult *result)
+{
+  g_clear_pointer (&result->out, g_free);
+  g_clear_pointer (&result->err, g_free);
+}
+
+gboolean
+vm_proc_result_is_success (const VmProcResult *result)
+{
+  return WIFEXITED (result->wait_status) && WEXITSTATUS (result->wait_status) == 0;
+}
+
+char *
+vm_proc_describe_status (int wait_status)
+{
+  if (WIFSIGNALED (wait_status))
+    return g_strdup_printf ("killed by signal %d (%s)", WTERMSIG (wait_status),
+                            strsignal (WTERMSIG (wait_status)));
+  return g_strdup_printf ("exit status %d", WEXITSTATUS (wait_status));
+}
+
+static void
+reset_signals (void)
+{
+  sigset_t none;
+  for (int sig = 1; sig < NSIG; sig++)
+    signal (sig, SIG_DFL);
+  sigemptyset (&none);
+  sigprocmask (SIG_SETMASK, &none, NULL);
+}
+
+/* The first number above all that is named in @fds. */
+static int
+first_free_fd (const VmProcFd *fds, guint n_fds)
+{
+  int top = STDERR_FILENO;
+  for (guint i = 0; i < n_fds; i++)
+    top = MAX (top, MAX (fds[i].source, fds[i].target));
+  return top + 1;
+}
+
+/* Moves every source out of the way of every target first, then to its target. */
+static gboolean
+place_fds (const VmProcFd *fds, guint n_fds, int scratch)
+{
+  for (guint i = 0; i < n_fds; i++) {
+    if (dup2 (fds[i].source, scratch + (int) i) < 0)
+      return FALSE;
+  }
+  for (int fd = 0; fd < scratch; fd++)
+    close (fd);
+  for (guint i = 0; i < n_fds; i++) {
+    if (dup2 (scratch + (int) i, fds[i].target) < 0)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* Between fork() and exec() in a program with threads: only async-signal-safe calls from here on.
+ */
+static void
+child_exec (const char *const *argv, const char *const *envp, const char *dir, const VmProcFd *fds,
+            guint n_fds, int status_fd)
+{
+  int scratch = MAX (first_free_fd (fds, n_fds), status_fd + 1);
+  int error_fd = scratch + (int) n_fds;
+
+  reset_signals ();
+  setsid ();
+  if (dup2 (status_fd, error_fd) >= 0 && place_fds (fds, n_fds, scratch) &&
+      (dir == NULL || chdir (dir) == 0)) {
+    close_range ((unsigned) scratch, ~0U, CLOSE_RANGE_CLOEXEC);
+    execve (argv[0], (char *const *) argv, (char *const *) envp);
+  }
+  int failed = errno;
+  while (write (error_fd, &failed, sizeof failed) < 0 && errno == EINTR)
+    ;
+  _exit (127);
+}
+
+/* The status pipe closes on a successful exec and carries errno otherwise. */
+static int
+read_exec_status (int fd)
+{
+  int failed = 0;
+  ssize_t n;
+  do
+    n = read (fd, &failed, sizeof failed);
+  while (n < 0 && errno == EINTR);
+  return n == sizeof failed ? failed : 0;
+}
+
+gboolean
+vm_proc_spawn (const char *const *argv, const char *const *envp, const char *dir,
+               const VmProcFd *fds, guint n_fds, GPid *out_pid, int *out_pidfd, GError **error)
+{
+  int status_pipe[2];
+  if (pipe2 (status_pipe, O_CLOEXEC) < 0)
+    return vm_error_set_errno (error, errno, "cannot make a pipe");
+  vm_autofd int status_read = status_pipe[0];
+  vm_autofd int status_write = status_pipe[1];
+
+  pid_t pid = fork ();
+  if (pid < 0)
+    return vm_error_set_errno (error, errno, "cannot start %s", argv[0]);
+  if (pid == 0)
+    child_exec (argv, envp, dir, fds, n_fds, status_write);
+
+  vm_fd_close (vm_fd_steal (&status_write));
+  int failed = read_exec_status (status_read);
+  vm_autofd int pidfd = failed != 0 ? -1 : pidfd_open (pid, 0);
+  if (pidfd < 0) {
+    int why = failed != 0 ? failed : errno;
+    kill (pid, SIGKILL);
+    waitpid (pid, NULL, 0);
+    return vm_error_set_errno (error, why, "cannot run %s", argv[0]);
+  }
+  *out_pid = pid;
+  *out_pidfd = vm_fd_steal (&pidfd);
+  return TRUE;
+}
+
+gboolean
+vm_proc_reap (GPid pid, int *out_wait_status)
+{
+  return waitpid (pid, out_wait_status, WNOHANG) == pid;
+}
+
+/* Reads what is there; what exceeds the limit is dropped. FALSE at the end of the stream. */
+static gboolean
+collect (int fd, GString *into)
+{
+  char buffer[8192];
+  ssize_t n = read (fd, buffer, sizeof buffer);
+  if (n < 0)
+    return errno == EINTR || errno == EAGAIN;
+  g_string_append_len (into, buffer, MIN (n, (ssize_t) (OUTPUT_LIMIT - into->len)));
+  return n > 0;
+}
+
+/* Until both streams are closed and the process has ended. */
+static gboolean
+drain (int out_fd, int err_fd, int pidfd, GString *out, GString *err, const VmOp *op,
+       GError **error)
+{
+  struct pollfd fds[] = { { .fd = out_fd, .events = POLLIN },
+                          { .fd = err_fd, .events = POLLIN },
+                          { .fd = pidfd, .events = POLLIN } };
+  GString *const into[] = { out, err };
+
+  while (fds[2].fd >= 0 || fds[0].fd >= 0 || fds[1].fd >= 0) {
+    if (!vm_op_poll (op, fds, G_N_ELEMENTS (fds), -1, NULL, error))
+      return FALSE;
+    for (int i = 0; i < 2; i++) {
+      if (fds[i].revents != 0 && !collect (fds[i].fd, into[i]))
+        fds[i].fd = -1;
+    }
+    if (fds[2].revents != 0)
+      fds[2].fd = -1;
+  }
+  return TRUE;
+}
+
+gboolean
+vm_proc_run (const char *const *argv, VmProcResult *out_result, const VmOp *op, GError **error)
+{
+  g_autofree char *program = g_find_program_in_path (argv[0]);
+  int out_pipe[2];
+  int err_pipe[2];
+
+  if (program == NULL)
+    return vm_error_set (error, VM_ERROR_IO, "%s is not installed", argv[0]);
+  if (pipe2 (out_pipe, O_CLOEXEC) < 0)
+    return vm_error_set_errno (error, errno, "cannot make a pipe");
+  vm_autofd int out_read = out_pipe[0];
+  vm_autofd int out_write = out_pipe[1];
+  if (pipe2 (err_pipe, O_CLOEXEC) < 0)
+    return vm_error_set_errno (error, errno, "cannot make a pipe");
+  vm_autofd int err_read = err_pipe[0];
+  vm_autofd int err_write = err_pipe[1];
+  vm_autofd int null_fd = open ("/dev/null", O_RDONLY | O_CLOEXEC);
+
+  g_autofree const char **full =
+      g_memdup2 (argv, (g_strv_length ((char **) argv) + 1) * sizeof *argv);
+  full[0] = program;
+  const VmProcFd fds[] = { { null_fd, 0 }, { out_write, 1 }, { err_write, 2 } };
+  vm_autofd int pidfd = -1;
+  GPid pid;
+  g_auto (GStrv) envp = g_get_environ ();
+  if (!vm_proc_spawn (full, (const char *const *) envp, NULL, fds, G_N_ELEMENTS (fds), &pid, &pidfd,
+                      error))
+    return FALSE;
+  vm_fd_close (vm_fd_steal (&out_write));
+  vm_fd_close (vm_fd_steal (&err_write));
+
+  g_autoptr (GString) out = g_string_new (NULL);
+  g_autoptr (GString) err = g_string_new (NULL);
+  gboolean ended = drain (out_read, err_read, pidfd, out, err, op, error);
+  if (!ended)
+    pidfd_send_signal (pidfd, SIGKILL, NULL, 0);
+  waitpid (pid, &out_result->wait_status, 0);
+  if (!ended)
+    return FALSE;
+  out_result->out = g_string_free (g_steal_pointer (&out), FALSE);
+  out_result->err = g_string_free (g_steal_pointer (&err), FALSE);
+  return TRUE;
+}
