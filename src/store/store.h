@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#pragma once
+
+/* What must survive: which VMs there are, how they were made, which provisioning steps they have
+ * behind them, and what happened to them. One SQLite file in the data folder; a connection belongs
+ * to the thread that opened it. Handles are JSON text here: the store does not know what is
+ * in them, and never whether a VM runs (that is asked of the process, not remembered). */
+
+#include "runtime/op.h"
+
+VM_BEGIN_DECLS
+
+typedef struct VmStore VmStore;
+
+/* How far the making or unmaking of a VM has come. A row is written before anything is made and
+ * removed after everything is gone, so whoever comes next can finish or undo. */
+typedef enum { VM_PHASE_PREPARING, VM_PHASE_PREPARED, VM_PHASE_DESTROYING } VmPhase;
+
+typedef struct {
+  char *name;
+  char *backend;
+  char *origin; /* absolute path of the VMFile it came from; NULL for `create` */
+  VmPhase phase;
+  gint64 created_s; /* Unix time */
+  char *handle;     /* JSON */
+} VmRow;
+
+void vm_row_free (VmRow *row);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmRow, vm_row_free)
+
+/* Opens the store in @data_dir, making folder (0700) and schema when they are not there. All calls
+ * block on the disk and wait up to 5 s for another process. Errors: VM_ERROR_STORE_FAILED, also for
+ * a store that a newer version made. */
+VmStore *vm_store_open (const char *data_dir, GError **error);
+void vm_store_free (VmStore *store);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmStore, vm_store_free)
+
+/* Records the intention to make VM @name (VM_PHASE_PREPARING). @origin may be NULL.
+ * Errors: VM_ERROR_VM_EXISTS. */
+gboolean vm_store_add (VmStore *store, const char *name, const char *backend, const char *origin,
+                       const char *handle, GError **error);
+
+gboolean vm_store_set_handle (VmStore *store, const char *name, const char *handle, GError **error);
+
+/* Makes VM @name belong to the VMFile @origin. */
+gboolean vm_store_set_origin (VmStore *store, const char *name, const char *origin, GError **error);
+
+gboolean vm_store_set_phase (VmStore *store, const char *name, VmPhase phase, GError **error);
+
+/* Removes the VM's row and all that hangs on it. A missing row is fine. */
+gboolean vm_store_remove (VmStore *store, const char *name, GError **error);
+
+/* The row of @name, owned by the caller. Errors: VM_ERROR_VM_NOT_FOUND, with a suggestion. */
+VmRow *vm_store_get (VmStore *store, const char *name, GError **error);
+
+/* Whether there is a row of @name, in @out_row (NULL when there is none). */
+gboolean vm_store_find (VmStore *store, const char *name, VmRow **out_row, GError **error);
+
+/* All rows by name, of VmRow, owned by the caller. */
+GPtrArray *vm_store_list (VmStore *store, GError **error);
+
+/* The provisioning journal: has step @index of @name, with content @hash, succeeded? */
+gboolean vm_store_step_is_done (VmStore *store, const char *name, guint index, const char *hash,
+                                gboolean *out_done, GError **error);
+
+/* Records how step @index ended; times are Unix seconds. */
+gboolean vm_store_step_record (VmStore *store, const char *name, guint index, const char *hash,
+                               gint64 started_s, gint64 ended_s, int exit_status, GError **error);
+
+/* Adds a line to the event journal: @operation ("start") on @name ended with @outcome ("ok" or an
+ * error's name). Events outlive their VM. */
+gboolean vm_store_event (VmStore *store, const char *name, const char *operation,
+                         const char *outcome, GError **error);
+
+VM_END_DECLS
