@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "cli/cli.h"
+
+/* list, ps and status: what there is and how it is. The state is asked of each VM's process. */
+
+#define N_COLUMNS 9
+
+static const CliOption list_options[] = {
+  { "all", 'a', NULL, "with `ps`: also VMs that do not run" },
+  { 0 },
+};
+
+static const CliOption status_options[] = {
+  { "name", 'n', "NAME", "the same as the argument" },
+  { 0 },
+};
+
+typedef struct {
+  VmRow *row; /* borrowed */
+  VmHandle *handle;
+  VmStateInfo info;
+  char *ip; /* NULL: none */
+} Entry;
+
+static void
+entry_free (Entry *entry)
+{
+  vm_handle_free (entry->handle);
+  vm_state_info_clear (&entry->info);
+  g_free (entry->ip);
+  g_free (entry);
+}
+
+static gboolean
+entry_runs (const Entry *entry)
+{
+  return entry->info.state == VM_STATE_RUNNING || entry->info.state == VM_STATE_SUSPENDED;
+}
+
+/* A VM whose record is damaged is shown as failed: one bad row must not hide the others. */
+static Entry *
+entry_new (Cli *cli, VmRow *row)
+{
+  Entry *entry = g_new0 (Entry, 1);
+  g_autoptr (GError) error = NULL;
+  VmHypervisor *hypervisor = cli_hypervisor (cli);
+
+  entry->row = row;
+  entry->handle = vm_handle_from_json (row->handle, &error);
+  if (entry->handle == NULL ||
+      !vm_hypervisor_state (hypervisor, entry->handle, &entry->info, NULL, &error)) {
+    entry->info = (VmStateInfo){ .state = VM_STATE_FAILED, .detail = g_strdup (error->message) };
+    return entry;
+  }
+  if (row->phase != VM_PHASE_PREPARED && !entry_runs (entry))
+    entry->info.state = VM_STATE_PREPARING;
+  if (entry_runs (entry) &&
+      !vm_hypervisor_guest_ip (hypervisor, entry->handle, &entry->ip, NULL, NULL))
+    entry->ip = NULL;
+  return entry;
+}
+
+static GPtrArray *
+load_entries (Cli *cli, GPtrArray *rows)
+{
+  GPtrArray *entries = g_ptr_array_new_with_free_func ((GDestroyNotify) entry_free);
+  for (guint i = 0; i < rows->len; i++)
+    g_ptr_array_add (entries, entry_new (cli, rows->pdata[i]));
+  return entries;
+}
+
+/* "user", "user,tap:br0". */
+static char *
+describe_networks (const VmSpec *spec)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  for (guint i = 0; i < spec->networks->len; i++) {
+    const VmNetwork *network = spec->networks->pdata[i];
+    g_string_append_printf (text, "%s%s", i > 0 ? "," : "",
+                            vm_network_kind_to_string (network->kind));
+    if (network->link != NULL)
+      g_string_append_printf (text, ":%s", network->link);
+  }
+  return g_strdup (text->str);
+}
+
+static char *
+describe_state (const Entry *entry)
+{
+  const char *state = vm_state_to_string (entry->info.state);
+  if (entry->info.detail != NULL && entry_runs (entry))
+    return g_strdup_printf ("%s (%s)", state, entry->info.detail);
+  return g_strdup (state);
+}
+
+static char **
+entry_cells (const Entry *entry)
+{
+  const VmSpec *spec = entry->handle != NULL ? entry->handle->spec : NULL;
+  gboolean runs = entry_runs (entry);
+  gboolean ssh = runs && entry->handle->ssh_host != NULL;
+  char **cells = g_new0 (char *, N_COLUMNS + 1);
+  cells[0] = g_strdup (entry->row->name);
+  cells[1] = describe_state (entry);
+  cells[2] = g_strdup (entry->row->backend);
+  cells[3] = spec != NULL ? g_strdup_printf ("%u", spec->vcpus) : g_strdup ("-");
+  cells[4] =
+      spec != NULL ? g_strdup_printf ("%" G_GUINT64_FORMAT, spec->memory_mib) : g_strdup ("-");
+  cells[5] = spec != NULL ? describe_networks (spec) : g_strdup ("-");
+  cells[6] = entry->info.pid != 0 ? g_strdup_printf ("%d", entry->info.pid) : g_strdup ("-");
+  cells[7] = ssh ? g_strdup_printf ("%s:%u", entry->handle->ssh_host, entry->handle->ssh_port)
+                 : g_strdup ("-");
+  cells[8] = g_strdup (entry->ip != NULL ? entry->ip : "-");
+  return cells;
+}
+
+static void
+print_table (Cli *cli, GPtrArray *entries)
+{
+  static const char *const head[] = { "NAME",    "STATE", "BACKEND", "VCPUS", "MEM",
+                                      "NETWORK", "PID",   "SSH",     "IP",    NULL };
+  g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func ((GDestroyNotify) g_strfreev);
+  g_ptr_array_add (rows, g_strdupv ((char **) head));
+  for (guint i = 0; i < entries->len; i++)
+    g_ptr_array_add (rows, entry_cells (entries->pdata[i]));
+  cli_print_table (cli, rows, N_COLUMNS);
+}
+
+static void
+set_string (JsonBuilder *builder, const char *member, const char *value)
+{
+  json_builder_set_member_name (builder, member);
+  if (value != NULL)
+    json_builder_add_string_value (builder, value);
+  else
+    json_builder_add_null_value (builder);
+}
+
+static void
+set_int (JsonBuilder *builder, const char *member, gint64 value)
+{
+  json_builder_set_member_name (builder, member);
+  json_builder_add_int_value (builder, value);
+}
+
+static void
+add_json (JsonBuilder *builder, const Entry *entry)
+{
+  const VmHandle *handle = entry->handle;
+  gboolean ssh = handle != NULL && entry_runs (entry) && handle->ssh_host != NULL;
+  json_builder_begin_object (builder);
+  set_string (builder, "name", entry->row->name);
+  set_string (builder, "state", vm_state_to_string (entry->info.state));
+  set_string (builder, "detail", entry->info.detail);
+  set_string (builder, "backend", entry->row->backend);
+  set_string (builder, "vmfile", entry->row->origin);
+  set_int (builder, "created", entry->row->created_s);
+  set_int (builder, "pid", entry->info.pid);
+  if (handle != NULL) {
+    set_int (builder, "vcpus", handle->spec->vcpus);
+    set_int (builder, "memory-mib", (gint64) handle->spec->memory_mib);
+    set_string (builder, "accel", vm_accel_to_string (handle->accel));
+    set_string (builder, "image", handle->spec->image);
+    set_string (builder, "dir", handle->dir);
+    set_string (builder, "ssh-user", handle->spec->ssh_user);
+  }
+  set_string (builder, "ssh-host", ssh ? handle->ssh_host : NULL);
+  set_int (builder, "ssh-port", ssh ? handle->ssh_port : 0);
+  set_string (builder, "ip", entry->ip);
+  json_builder_end_object (builder);
+}
+
+static void
+print_json (Cli *cli, GPtrArray *entries)
+{
+  g_autoptr (JsonBuilder) builder = json_builder_new ();
+  json_builder_begin_array (builder);
+  for (guint i = 0; i < entries->len; i++)
+    add_json (builder, entries->pdata[i]);
+  json_builder_end_array (builder);
+  cli_print_json (cli, json_builder_get_root (builder));
+}
+
+static int
+list (Cli *cli, gboolean only_running, GError **error)
+{
+  g_autoptr (VmStore) store = vm_store_open (cli->data_dir, error);
+  g_autoptr (GPtrArray) rows = store != NULL ? vm_store_list (store, error) : NULL;
+  if (rows == NULL)
+    return 1;
+  g_autoptr (GPtrArray) entries = load_entries (cli, rows);
+  for (guint i = entries->len; only_running && i > 0; i--) {
+    if (!entry_runs (entries->pdata[i - 1]))
+      g_ptr_array_remove_index (entries, i - 1);
+  }
+  if (cli->json)
+    print_json (cli, entries);
+  else
+    print_table (cli, entries);
+  return 0;
+}
+
+static int
+run_list (Cli *cli, const CliArgs *args, GError **error)
+{
+  return list (cli, FALSE, error);
+}
+
+static int
+run_ps (Cli *cli, const CliArgs *args, GError **error)
+{
+  return list (cli, !cli_args_has (args, "all"), error);
+}
+
+static void
+print_line (Cli *cli, const char *label, const char *value)
+{
+  if (value != NULL && *value != '\0')
+    cli_print (cli, "%-10s %s\n", label, value);
+}
+
+static void
+print_status (Cli *cli, const Entry *entry)
+{
+  const VmHandle *handle = entry->handle;
+  g_auto (GStrv) cells = entry_cells (entry);
+  g_autoptr (GDateTime) created = g_date_time_new_from_unix_local (entry->row->created_s);
+  g_autofree char *when = g_date_time_format (created, "%F %T");
+
+  print_line (cli, "name", entry->row->name);
+  print_line (cli, "state", vm_state_to_string (entry->info.state));
+  print_line (cli, "detail", entry->info.detail);
+  print_line (cli, "backend", entry->row->backend);
+  print_line (cli, "vcpus", cells[3]);
+  print_line (cli, "memory", cells[4]);
+  print_line (cli, "network", cells[5]);
+  print_line (cli, "pid", cells[6]);
+  print_line (cli, "ssh", cells[7]);
+  print_line (cli, "ip", cells[8]);
+  if (handle != NULL) {
+    print_line (cli, "user", handle->spec->ssh_user);
+    print_line (cli, "image", handle->spec->image);
+    print_line (cli, "accel", vm_accel_to_string (handle->accel));
+    print_line (cli, "folder", handle->dir);
+  }
+  print_line (cli, "vmfile", entry->row->origin);
+  print_line (cli, "created", when);
+}
+
+static int
+run_status (Cli *cli, const CliArgs *args, GError **error)
+{
+  g_auto (GStrv) names = cli_select_names (cli, args, error);
+  if (names == NULL || names[0] == NULL)
+    return names == NULL ? 1 : list (cli, FALSE, error);
+  g_autoptr (VmStore) store =
+      vm_name_check (names[0], error) ? vm_store_open (cli->data_dir, error) : NULL;
+  g_autoptr (VmRow) row = store != NULL ? vm_store_get (store, names[0], error) : NULL;
+  if (row == NULL)
+    return 1;
+  Entry *entry = entry_new (cli, row);
+  if (cli->json) {
+    g_autoptr (JsonBuilder) builder = json_builder_new ();
+    add_json (builder, entry);
+    cli_print_json (cli, json_builder_get_root (builder));
+  } else {
+    print_status (cli, entry);
+  }
+  entry_free (entry);
+  return 0;
+}
+
+const CliVerb cli_verb_list = {
+  .name = "list",
+  .synopsis = "",
+  .summary = "all VMs and their state (also: ls)",
+  .options = list_options,
+  .max_names = 0,
+  .run = run_list,
+};
+
+const CliVerb cli_verb_ps = {
+  .name = "ps",
+  .synopsis = "[--all]",
+  .summary = "the VMs that run",
+  .options = list_options,
+  .max_names = 0,
+  .run = run_ps,
+};
+
+const CliVerb cli_verb_status = {
+  .name = "status",
+  .synopsis = "[NAME]",
+  .summary = "everything known of one VM, or a summary of all",
+  .options = status_options,
+  .max_names = 1,
+  .run = run_status,
+};
