@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MPL-2.0
+"""The command line over the backend that touches nothing real: verbs, errors, exit statuses."""
+
+import json
+import os
+
+import harness
+
+RAW = 1024 * 1024
+
+
+def image(sandbox):
+    """Something that passes for a raw disk."""
+    path = sandbox.project / "disk.raw"
+    path.write_bytes(b"\0" * RAW)
+    return path
+
+
+def noop_file(sandbox, *names):
+    image(sandbox)
+    sandbox.vmfile("".join(f'vm "{n}" {{ image "disk.raw"; backend "noop" }}\n' for n in names))
+
+
+def up_and_down(sandbox):
+    noop_file(sandbox, "a", "b")
+    sandbox.ok("up")
+    assert [(vm["name"], vm["state"]) for vm in sandbox.list()] == [
+        ("a", "running"),
+        ("b", "running"),
+    ]
+    sandbox.ok("down", "--name", "a")
+    assert [vm["state"] for vm in sandbox.list()] == ["stopped", "running"]
+    sandbox.ok("up")
+    assert [vm["state"] for vm in sandbox.list()] == ["running", "running"]
+    sandbox.ok("down", "--destroy")
+    sandbox.assert_nothing_left("a")
+    sandbox.assert_nothing_left("b")
+
+
+def vmfile_is_found_in_a_parent(sandbox):
+    noop_file(sandbox, "a")
+    deep = sandbox.project / "x" / "y"
+    deep.mkdir(parents=True)
+    result = sandbox.ok("up", cwd=deep)
+    assert str(sandbox.project / "VMFile.kdl") in result.err, result
+
+
+def dependencies_come_up_first(sandbox):
+    image(sandbox)
+    sandbox.vmfile(
+        'vm "web" { image "disk.raw"; backend "noop"; depends-on "db" }\n'
+        'vm "db" { image "disk.raw"; backend "noop" }\n'
+    )
+    result = sandbox.ok("up")
+    assert result.err.index("db: up") < result.err.index("web: up"), result
+
+
+def dependants_of_a_failed_vm_are_not_tried(sandbox):
+    image(sandbox)
+    sandbox.vmfile(
+        'vm "web" { image "disk.raw"; backend "noop"; depends-on "db" }\n'
+        'vm "db" { image "missing.raw"; backend "noop" }\n'
+    )
+    result = sandbox.vmctl("up")
+    assert result.status == 1 and 'waits for "db"' in result.err, result
+    assert sandbox.list() == []
+
+
+def imperative_life(sandbox):
+    sandbox.ok("create", "one", "--image", image(sandbox), "--backend", "noop", "--vcpus", "2")
+    assert sandbox.status("one")["state"] == "prepared"
+    assert sandbox.status("one")["vcpus"] == 2
+    sandbox.ok("start", "--name", "one")
+    assert sandbox.status("one")["state"] == "running"
+    sandbox.ok("stop", "one")
+    assert sandbox.status("one")["state"] == "stopped"
+    sandbox.fails(2, "usage", "destroy", "one")  # no terminal to ask on
+    sandbox.ok("rm", "one", "-y")
+    sandbox.assert_nothing_left("one")
+
+
+def a_name_is_taken_once(sandbox):
+    disk = image(sandbox)
+    sandbox.ok("create", "one", "--image", disk, "--backend", "noop")
+    sandbox.fails(1, "vm::exists", "create", "one", "--image", disk, "--backend", "noop")
+    assert sandbox.status("one")["state"] == "prepared"
+
+
+def another_vmfile_does_not_take_over(sandbox):
+    noop_file(sandbox, "one")
+    sandbox.ok("up")
+    other = sandbox.root / "other"
+    other.mkdir()
+    (other / "VMFile.kdl").write_text('vm "one" { image "../project/disk.raw"; backend "noop" }')
+    result = sandbox.fails(1, "vm::exists", "up", cwd=other)
+    assert str(sandbox.project / "VMFile.kdl") in result.err, result
+    assert "left alone" in sandbox.ok("down", "--destroy", cwd=other).err
+    sandbox.ok("up", "--adopt", cwd=other)
+    sandbox.ok("down", "--destroy", cwd=other)
+    sandbox.assert_nothing_left("one")
+
+
+def hostile_names_are_refused_everywhere(sandbox):
+    for name in ["..", ".", "a/b", "a,b", "a=b", "a b", "%s/", "x" * 64, "a\nb", "ü", "\u202ea"]:
+        sandbox.fails(2, "vm::invalid_name", "start", name)
+        sandbox.fails(2, "vm::invalid_name", "status", name)
+        sandbox.fails(2, "vm::invalid_name", "create", name, "--image", "x", "--backend", "noop")
+    sandbox.fails(2, "usage", "start", "-rf")
+    assert not (sandbox.data / "vmctl" / "vms").exists()
+
+
+def mistakes_get_suggestions(sandbox):
+    assert "did you mean `vmctl start`?" in sandbox.fails(2, "usage", "strat", "x").err
+    assert "did you mean --timeout?" in sandbox.fails(2, "usage", "stop", "x", "--timeuot=3").err
+    sandbox.ok("create", "web", "--image", image(sandbox), "--backend", "noop")
+    assert "did you mean `web`?" in sandbox.fails(3, "vm::not_found", "start", "wbe").err
+    sandbox.fails(2, "usage", "start")
+    sandbox.fails(2, "usage", "stop", "web", "--timeout", "soon")
+    sandbox.fails(3, "vmfile::not_found", "up", cwd=sandbox.root)
+
+
+def a_faulty_vmfile_is_shown(sandbox):
+    sandbox.vmfile('vm "web" {\n    image "x.raw"\n    memroy 2048\n}\n')
+    result = sandbox.fails(2, "vmfile::validation", "up")
+    assert "memroy 2048" in result.err and "did you mean `memory`?" in result.err, result
+
+
+def errors_are_json_when_asked_for(sandbox):
+    result = sandbox.vmctl("--json", "start", "nobody")
+    error = json.loads(result.err)["error"]
+    assert result.status == 3 and error["code"] == "vm_manager::vm::not_found", result
+    assert "nobody" in error["message"] and error["help"], result
+
+
+def an_unknown_backend_leaves_nothing(sandbox):
+    disk = image(sandbox)
+    result = sandbox.vmctl("create", "one", "--image", disk, "--backend", "vmware")
+    assert result.status != 0 and "backend" in result.err, result
+    sandbox.assert_nothing_left("one")
+
+
+def an_interrupted_making_is_made_again(sandbox):
+    """A row without its files is what a vmctl leaves that was killed in the middle."""
+    noop_file(sandbox, "one")
+    sandbox.ok("up")
+    database = sandbox.data / "vmctl" / "vmctl.db"
+    import sqlite3
+
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE vm SET phase = 0")
+    connection.close()
+    assert sandbox.status("one")["state"] in ("preparing", "running")
+    result = sandbox.ok("up")
+    assert "interrupted" in result.err, result
+    assert sandbox.status("one")["state"] == "running"
+
+
+def help_and_version(sandbox):
+    assert sandbox.ok("--version").out.startswith("vmctl ")
+    overview = sandbox.ok("--help").out
+    for verb in ["up", "down", "create", "start", "stop", "destroy", "list", "status", "ssh", "log"]:
+        assert f"  {verb} " in overview, overview
+        assert f"vmctl {verb}" in sandbox.ok(verb, "--help").out
+    assert sandbox.vmctl().status == 2
+
+
+def output_that_cannot_be_written_is_an_error(sandbox):
+    with open("/dev/full", "w") as full:
+        import subprocess
+
+        process = subprocess.run(
+            [str(harness.VMCTL), "list"],
+            env=sandbox.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+    assert process.returncode == 1
+
+
+def files_are_nobody_elses(sandbox):
+    noop_file(sandbox, "one")
+    sandbox.ok("up")
+    for folder, _, files in os.walk(sandbox.data / "vmctl"):
+        for path in [folder, *(os.path.join(folder, f) for f in files)]:
+            assert os.stat(path).st_mode & 0o077 == 0, path
+
+
+harness.main(
+    [
+        up_and_down,
+        vmfile_is_found_in_a_parent,
+        dependencies_come_up_first,
+        dependants_of_a_failed_vm_are_not_tried,
+        imperative_life,
+        a_name_is_taken_once,
+        another_vmfile_does_not_take_over,
+        hostile_names_are_refused_everywhere,
+        mistakes_get_suggestions,
+        a_faulty_vmfile_is_shown,
+        errors_are_json_when_asked_for,
+        an_unknown_backend_leaves_nothing,
+        an_interrupted_making_is_made_again,
+        help_and_version,
+        output_that_cannot_be_written_is_an_error,
+        files_are_nobody_elses,
+    ]
+)
