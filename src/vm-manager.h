@@ -4,6 +4,8 @@
 /* libvm-manager: virtual machines from a few lines of text. The headers stand in the order in which
  * data flows: text → definition → spec → handle → a running VM → SSH → provisioning. */
 
+/* clang-format off */
+
 #include "runtime/error.h"
 #include "runtime/op.h"
 #include "runtime/proc.h"

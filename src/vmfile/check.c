@@ -472,6 +472,6 @@ vm_decoder_check_file (VmDecoder *self)
     if (is_complete)
       check_dependencies (self, self->file->vms->pdata[i], by_name);
   }
-  g_autoptr (GPtrArray) order = vm_defs_sort (self->file->vms, cycle_found, self);
+  g_ptr_array_unref (vm_defs_sort (self->file->vms, cycle_found, self)); /* for its faults alone */
   check_ports (self);
 }

@@ -156,6 +156,57 @@ def an_interrupted_making_is_made_again(sandbox):
     assert sandbox.status("one")["state"] == "running"
 
 
+def plan_says_what_up_would_do(sandbox):
+    noop_file(sandbox, "a", "b")
+    plan = json.loads(sandbox.ok("plan", "--json").out)
+    assert [(vm["name"], vm["action"]) for vm in plan] == [("a", "create"), ("b", "create")]
+    assert sandbox.list() == []
+    sandbox.ok("up", "--name", "a")
+    plan = json.loads(sandbox.ok("plan", "--json").out)
+    assert [(vm["name"], vm["action"]) for vm in plan] == [("a", "leave"), ("b", "create")]
+
+
+def changed_settings_are_classed(sandbox):
+    noop_file(sandbox, "a")
+    sandbox.ok("up")
+    sandbox.vmfile(
+        'vm "a" { image "disk.raw"; backend "noop"; vcpus 4; uefi #true; ssh { private-key "k" } }'
+    )
+    (plan,) = json.loads(sandbox.ok("plan", "--json").out)
+    classes = {change["setting"]: change["class"] for change in plan["changes"]}
+    assert classes == {"vcpus": "restart", "uefi": "recreate", "private-key": "hot"}, plan
+    text = sandbox.ok("plan").out
+    assert "vcpus 1 → 4 (when it is started next)" in text, text
+
+    running = sandbox.ok("up").err
+    assert "vcpus 1 → 4: when it is started next" in running, running
+    assert sandbox.status("a")["vcpus"] == 1
+    sandbox.ok("down")
+    sandbox.ok("up")
+    assert sandbox.status("a")["vcpus"] == 4
+    (plan,) = json.loads(sandbox.ok("plan", "--json").out)
+    assert [change["setting"] for change in plan["changes"]] == ["uefi"], plan
+
+
+def plan_knows_other_peoples_vms(sandbox):
+    sandbox.ok("create", "a", "--image", image(sandbox), "--backend", "noop")
+    noop_file(sandbox, "a")
+    (plan,) = json.loads(sandbox.ok("plan", "--json").out)
+    assert plan["action"] == "refuse", plan
+    assert "--adopt" in sandbox.ok("plan").out
+
+
+def validate_checks_the_file_alone(sandbox):
+    sandbox.vmfile('vm "a" { image "no-such-image.raw" }')
+    assert "1 VM, no faults" in sandbox.ok("validate").out
+    assert json.loads(sandbox.ok("validate", "--json").out) == {"diagnostics": []}
+    sandbox.vmfile('vm "a" {\n    vcpus 0\n}\n')
+    result = sandbox.vmctl("validate", "--json")
+    faults = json.loads(result.err.splitlines()[0])["diagnostics"]
+    assert result.status == 2 and len(faults) == 2, result
+    assert {(fault["line"], fault["column"]) for fault in faults} == {(1, 1), (2, 11)}, result
+
+
 def help_and_version(sandbox):
     assert sandbox.ok("--version").out.startswith("vmctl ")
     overview = sandbox.ok("--help").out
@@ -201,6 +252,10 @@ harness.main(
         errors_are_json_when_asked_for,
         an_unknown_backend_leaves_nothing,
         an_interrupted_making_is_made_again,
+        plan_says_what_up_would_do,
+        changed_settings_are_classed,
+        plan_knows_other_peoples_vms,
+        validate_checks_the_file_alone,
         help_and_version,
         output_that_cannot_be_written_is_an_error,
         files_are_nobody_elses,

@@ -330,7 +330,7 @@ qemu_state (VmHypervisor *base, const VmHandle *handle, VmStateInfo *out_info, c
     state_of_ended (handle, out_info);
     return TRUE;
   }
-  vm_autofd int pidfd = vm_qemu_open_process (handle, &out_info->pid);
+  vm_fd_close (vm_qemu_open_process (handle, &out_info->pid));
   out_info->state = VM_STATE_RUNNING;
   if (!command (handle, "query-status", QMP_STATE_S, &answer, op, NULL)) {
     out_info->detail = g_strdup ("unresponsive");
