@@ -192,7 +192,8 @@ put_source (Renderer *self, KdlSpan line, guint focus)
   }
   if (window.from > 0) {
     window.from = column;
-    window.lead = columns_of (self, "…", "…" + strlen ("…"));
+    const char *more = self->pen->more;
+    window.lead = columns_of (self, more, more + strlen (more));
     g_string_append (self->out, self->pen->more);
   }
   while (at < end && column < window.to)

@@ -247,7 +247,7 @@ test_wait_ended (void)
 {
   Waiter waiter = { .op = vm_op_within (NULL, LONG_S) };
   guint16 port;
-  vm_autofd int listener = bind_loopback (&port);
+  G_GNUC_UNUSED vm_autofd int bound = bind_loopback (&port);
   vm_autofd int watch = eventfd (0, EFD_CLOEXEC);
   waiter.target = target_at (port);
   waiter.target.watch_fd = watch;
