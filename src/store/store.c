@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "store/store.h"
+#include "store/db.h"
+#include "store/lock.h"
 
 #include <errno.h>
-#include <sqlite3.h>
-#include <string.h>
-#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define BUSY_MS 5000
-
-struct VmStore {
-  sqlite3 *db;
-  char *path;
-};
-
-typedef sqlite3_stmt Statement;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Statement, sqlite3_finalize)
+#define STORE_LOCK ".store" /* no VM can be called that */
 
 /* Each entry leads from schema version i to i + 1; entries are only ever added. */
 static const char *const migrations[] = {
@@ -42,10 +34,29 @@ static const char *const migrations[] = {
   "  operation TEXT NOT NULL,"
   "  outcome TEXT NOT NULL"
   ") STRICT;",
+
+  "CREATE TABLE mac ("
+  "  mac TEXT PRIMARY KEY,"
+  "  vm TEXT NOT NULL REFERENCES vm (name) ON DELETE CASCADE"
+  ") STRICT;"
+  "CREATE TABLE port ("
+  "  protocol TEXT NOT NULL,"
+  "  address TEXT NOT NULL,"
+  "  port INTEGER NOT NULL,"
+  "  vm TEXT NOT NULL REFERENCES vm (name) ON DELETE CASCADE,"
+  "  PRIMARY KEY (protocol, port, address)"
+  ") STRICT;"
+  "CREATE TABLE image_use ("
+  "  vm TEXT PRIMARY KEY REFERENCES vm (name) ON DELETE CASCADE,"
+  "  path TEXT NOT NULL"
+  ") STRICT;"
+  "CREATE INDEX mac_by_vm ON mac (vm);"
+  "CREATE INDEX port_by_vm ON port (vm);"
+  "CREATE INDEX image_use_by_path ON image_use (path);"
+  "CREATE INDEX event_by_vm ON event (vm, id);",
 };
 
-static const char connection_setup[] = "PRAGMA journal_mode = WAL;"
-                                       "PRAGMA synchronous = FULL;"
+static const char connection_setup[] = "PRAGMA synchronous = FULL;"
                                        "PRAGMA foreign_keys = ON;"
                                        "PRAGMA trusted_schema = OFF;"
                                        "PRAGMA cell_size_check = ON;";
@@ -63,68 +74,13 @@ vm_row_free (VmRow *row)
 }
 
 static gboolean
-store_error (VmStore *self, GError **error)
-{
-  return vm_error_set (error, VM_ERROR_STORE_FAILED, "%s: %s", self->path,
-                       sqlite3_errmsg (self->db));
-}
-
-static gboolean
-execute (VmStore *self, const char *sql, GError **error)
-{
-  return sqlite3_exec (self->db, sql, NULL, NULL, NULL) == SQLITE_OK || store_error (self, error);
-}
-
-/* Binds @types ('s' a string or NULL, 'i' a gint64) to the statement's parameters in order. */
-static Statement *
-prepare_va (VmStore *self, const char *sql, const char *types, va_list args, GError **error)
-{
-  g_autoptr (Statement) statement = NULL;
-  int rc = sqlite3_prepare_v2 (self->db, sql, -1, &statement, NULL);
-  for (int i = 0; rc == SQLITE_OK && types[i] != '\0'; i++) {
-    if (types[i] == 's')
-      rc = sqlite3_bind_text (statement, i + 1, va_arg (args, const char *), -1, SQLITE_TRANSIENT);
-    else
-      rc = sqlite3_bind_int64 (statement, i + 1, va_arg (args, gint64));
-  }
-  if (rc != SQLITE_OK) {
-    store_error (self, error);
-    return NULL;
-  }
-  return g_steal_pointer (&statement);
-}
-
-static Statement *
-query (VmStore *self, GError **error, const char *sql, const char *types, ...)
-{
-  va_list args;
-  va_start (args, types);
-  Statement *statement = prepare_va (self, sql, types, args, error);
-  va_end (args);
-  return statement;
-}
-
-/* A statement that returns no rows. */
-static gboolean
-run (VmStore *self, GError **error, const char *sql, const char *types, ...)
-{
-  va_list args;
-  va_start (args, types);
-  g_autoptr (Statement) statement = prepare_va (self, sql, types, args, error);
-  va_end (args);
-  if (statement == NULL)
-    return FALSE;
-  return sqlite3_step (statement) == SQLITE_DONE || store_error (self, error);
-}
-
-static gboolean
 schema_version (VmStore *self, gint64 *out_version, GError **error)
 {
-  g_autoptr (Statement) statement = query (self, error, "PRAGMA user_version", "");
+  g_autoptr (Statement) statement = vm_db_query (self, error, "PRAGMA user_version", "");
   if (statement == NULL)
     return FALSE;
   if (sqlite3_step (statement) != SQLITE_ROW)
-    return store_error (self, error);
+    return vm_db_error (self, error);
   *out_version = sqlite3_column_int64 (statement, 0);
   return TRUE;
 }
@@ -144,26 +100,65 @@ migrate_locked (VmStore *self, GError **error)
   for (; version < (gint64) G_N_ELEMENTS (migrations); version++) {
     g_autofree char *mark =
         g_strdup_printf ("PRAGMA user_version = %" G_GINT64_FORMAT, version + 1);
-    if (!execute (self, migrations[version], error) || !execute (self, mark, error))
+    if (!vm_db_execute (self, migrations[version], error) || !vm_db_execute (self, mark, error))
       return FALSE;
   }
   return TRUE;
 }
 
 static gboolean
-migrate (VmStore *self, GError **error)
+migrate_body (VmStore *self, gpointer data, GError **error)
+{
+  return migrate_locked (self, error);
+}
+
+/* The first user of a store makes it, and the switch to WAL cannot wait for others as transactions
+ * do: one process at a time, under a lock of its own. */
+static gboolean
+set_up_schema (VmStore *self, const char *data_dir, GError **error)
+{
+  VmOp limit = vm_op_grace (BUSY_MS / 1000.0);
+  g_autoptr (GError) cause = NULL;
+  g_autoptr (VmLock) lock =
+      vm_lock_acquire (data_dir, STORE_LOCK, "set-up", NULL, NULL, &limit, &cause);
+  if (lock == NULL)
+    return vm_error_set (error, VM_ERROR_STORE_FAILED, "%s cannot be set up: %s", self->path,
+                         cause->message);
+  return vm_db_execute (self, "PRAGMA journal_mode = WAL", error) &&
+         vm_db_transact (self, migrate_body, NULL, error);
+}
+
+static gboolean
+migrate (VmStore *self, const char *data_dir, GError **error)
 {
   gint64 version = 0;
   if (!schema_version (self, &version, error))
     return FALSE;
-  if (version == (gint64) G_N_ELEMENTS (migrations))
-    return TRUE;
-  if (!execute (self, "BEGIN IMMEDIATE", error))
+  return version == (gint64) G_N_ELEMENTS (migrations) || set_up_schema (self, data_dir, error);
+}
+
+static gboolean
+open_file (VmStore *self, const char *name, int flags, GError **error)
+{
+  sqlite3_close (g_steal_pointer (&self->db));
+  if (sqlite3_open_v2 (name, &self->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL) !=
+      SQLITE_OK)
+    return vm_db_error (self, error);
+  sqlite3_busy_timeout (self->db, BUSY_MS);
+  return vm_db_execute (self, connection_setup, error);
+}
+
+/* A file system that is read-only, and so changed by nobody: SQLite can do without its helper files
+ * there. */
+static gboolean
+open_immutable (VmStore *self, GError **error)
+{
+  struct statvfs fs;
+  if (statvfs (self->path, &fs) < 0 || (fs.f_flag & ST_RDONLY) == 0)
     return FALSE;
-  if (migrate_locked (self, error))
-    return execute (self, "COMMIT", error);
-  execute (self, "ROLLBACK", NULL);
-  return FALSE;
+  g_autofree char *escaped = g_uri_escape_string (self->path, "/", FALSE);
+  g_autofree char *uri = g_strdup_printf ("file:%s?immutable=1", escaped);
+  return open_file (self, uri, SQLITE_OPEN_READONLY, error);
 }
 
 VmStore *
@@ -175,16 +170,15 @@ vm_store_open (const char *data_dir, GError **error)
     return NULL;
   }
   g_autoptr (VmStore) self = g_new0 (VmStore, 1);
+  g_autoptr (GError) cause = NULL;
   self->path = g_build_filename (data_dir, "vmctl.db", NULL);
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-  if (sqlite3_open_v2 (self->path, &self->db, flags, NULL) != SQLITE_OK) {
-    store_error (self, error);
-    return NULL;
-  }
-  sqlite3_busy_timeout (self->db, BUSY_MS);
-  if (!execute (self, connection_setup, error) || !migrate (self, error))
-    return NULL;
-  return g_steal_pointer (&self);
+  if (open_file (self, self->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &cause) &&
+      migrate (self, data_dir, &cause))
+    return g_steal_pointer (&self);
+  if (open_immutable (self, NULL))
+    return g_steal_pointer (&self);
+  g_propagate_error (error, g_steal_pointer (&cause));
+  return NULL;
 }
 
 void
@@ -206,55 +200,50 @@ vm_store_add (VmStore *self, const char *name, const char *backend, const char *
     return FALSE;
   if (existing != NULL)
     return vm_error_set (error, VM_ERROR_VM_EXISTS, "there is a VM \"%s\" already", name);
-  return run (self, error,
-              "INSERT INTO vm (name, backend, origin, phase, created_s, handle)"
-              " VALUES (?, ?, ?, ?, ?, ?)",
-              "sssiis", name, backend, origin, (gint64) VM_PHASE_PREPARING,
-              g_get_real_time () / G_USEC_PER_SEC, handle);
+  return vm_db_run (self, error,
+                    "INSERT INTO vm (name, backend, origin, phase, created_s, handle)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    "sssiis", name, backend, origin, (gint64) VM_PHASE_PREPARING,
+                    g_get_real_time () / G_USEC_PER_SEC, handle);
 }
 
 gboolean
 vm_store_set_handle (VmStore *self, const char *name, const char *handle, GError **error)
 {
-  return run (self, error, "UPDATE vm SET handle = ? WHERE name = ?", "ss", handle, name);
+  return vm_db_run (self, error, "UPDATE vm SET handle = ? WHERE name = ?", "ss", handle, name);
 }
 
 gboolean
 vm_store_set_origin (VmStore *self, const char *name, const char *origin, GError **error)
 {
-  return run (self, error, "UPDATE vm SET origin = ? WHERE name = ?", "ss", origin, name);
+  return vm_db_run (self, error, "UPDATE vm SET origin = ? WHERE name = ?", "ss", origin, name);
 }
 
 gboolean
 vm_store_set_phase (VmStore *self, const char *name, VmPhase phase, GError **error)
 {
-  return run (self, error, "UPDATE vm SET phase = ? WHERE name = ?", "is", (gint64) phase, name);
+  return vm_db_run (self, error, "UPDATE vm SET phase = ? WHERE name = ?", "is", (gint64) phase,
+                    name);
 }
 
 gboolean
 vm_store_remove (VmStore *self, const char *name, GError **error)
 {
-  return run (self, error, "DELETE FROM vm WHERE name = ?", "s", name);
+  return vm_db_run (self, error, "DELETE FROM vm WHERE name = ?", "s", name);
 }
 
 #define ROW_COLUMNS "name, backend, origin, phase, created_s, handle"
-
-static char *
-column_dup (Statement *statement, int column)
-{
-  return g_strdup ((const char *) sqlite3_column_text (statement, column));
-}
 
 static VmRow *
 row_read (Statement *statement)
 {
   VmRow *row = g_new0 (VmRow, 1);
-  row->name = column_dup (statement, 0);
-  row->backend = column_dup (statement, 1);
-  row->origin = column_dup (statement, 2);
+  row->name = vm_db_column_dup (statement, 0);
+  row->backend = vm_db_column_dup (statement, 1);
+  row->origin = vm_db_column_dup (statement, 2);
   row->phase = (VmPhase) sqlite3_column_int (statement, 3);
   row->created_s = sqlite3_column_int64 (statement, 4);
-  row->handle = column_dup (statement, 5);
+  row->handle = vm_db_column_dup (statement, 5);
   return row;
 }
 
@@ -262,12 +251,12 @@ gboolean
 vm_store_find (VmStore *self, const char *name, VmRow **out_row, GError **error)
 {
   g_autoptr (Statement) statement =
-      query (self, error, "SELECT " ROW_COLUMNS " FROM vm WHERE name = ?", "s", name);
+      vm_db_query (self, error, "SELECT " ROW_COLUMNS " FROM vm WHERE name = ?", "s", name);
   if (statement == NULL)
     return FALSE;
   int rc = sqlite3_step (statement);
   if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-    return store_error (self, error);
+    return vm_db_error (self, error);
   *out_row = rc == SQLITE_ROW ? row_read (statement) : NULL;
   return TRUE;
 }
@@ -276,7 +265,7 @@ GPtrArray *
 vm_store_list (VmStore *self, GError **error)
 {
   g_autoptr (Statement) statement =
-      query (self, error, "SELECT " ROW_COLUMNS " FROM vm ORDER BY name", "");
+      vm_db_query (self, error, "SELECT " ROW_COLUMNS " FROM vm ORDER BY name", "");
   if (statement == NULL)
     return NULL;
   g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func ((GDestroyNotify) vm_row_free);
@@ -284,7 +273,7 @@ vm_store_list (VmStore *self, GError **error)
   while ((rc = sqlite3_step (statement)) == SQLITE_ROW)
     g_ptr_array_add (rows, row_read (statement));
   if (rc != SQLITE_DONE) {
-    store_error (self, error);
+    vm_db_error (self, error);
     return NULL;
   }
   return g_steal_pointer (&rows);
@@ -315,38 +304,4 @@ vm_store_get (VmStore *self, const char *name, GError **error)
   if (row == NULL)
     not_found (self, name, error);
   return row;
-}
-
-gboolean
-vm_store_step_is_done (VmStore *self, const char *name, guint index, const char *hash,
-                       gboolean *out_done, GError **error)
-{
-  g_autoptr (Statement) statement = query (
-      self, error, "SELECT 1 FROM step WHERE vm = ? AND idx = ? AND hash = ? AND exit_status = 0",
-      "sis", name, (gint64) index, hash);
-  if (statement == NULL)
-    return FALSE;
-  int rc = sqlite3_step (statement);
-  if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-    return store_error (self, error);
-  *out_done = rc == SQLITE_ROW;
-  return TRUE;
-}
-
-gboolean
-vm_store_step_record (VmStore *self, const char *name, guint index, const char *hash,
-                      gint64 started_s, gint64 ended_s, int exit_status, GError **error)
-{
-  return run (self, error,
-              "INSERT OR REPLACE INTO step (vm, idx, hash, started_s, ended_s, exit_status)"
-              " VALUES (?, ?, ?, ?, ?, ?)",
-              "sisiii", name, (gint64) index, hash, started_s, ended_s, (gint64) exit_status);
-}
-
-gboolean
-vm_store_event (VmStore *self, const char *name, const char *operation, const char *outcome,
-                GError **error)
-{
-  return run (self, error, "INSERT INTO event (time_s, vm, operation, outcome) VALUES (?, ?, ?, ?)",
-              "isss", g_get_real_time () / G_USEC_PER_SEC, name, operation, outcome);
 }

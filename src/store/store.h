@@ -29,8 +29,10 @@ void vm_row_free (VmRow *row);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmRow, vm_row_free)
 
 /* Opens the store in @data_dir, making folder (0700) and schema when they are not there. All calls
- * block on the disk and wait up to 5 s for another process. Errors: VM_ERROR_STORE_FAILED, also for
- * a store that a newer version made. */
+ * block on the disk and wait up to 5 s for another process. On a file system that cannot be written
+ * to the store is opened for reading alone. Errors: VM_ERROR_STORE_FAILED, with what helps: the
+ * disk is full, the store is damaged, somebody has been writing for too long, a newer version made
+ * it. */
 VmStore *vm_store_open (const char *data_dir, GError **error);
 void vm_store_free (VmStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmStore, vm_store_free)
@@ -59,6 +61,32 @@ gboolean vm_store_find (VmStore *store, const char *name, VmRow **out_row, GErro
 /* All rows by name, of VmRow, owned by the caller. */
 GPtrArray *vm_store_list (VmStore *store, GError **error);
 
+/* Makes @macs (of char *) the addresses of VM @name, for life. Errors: VM_ERROR_VM_EXISTS naming
+ * the VM that has one of them already. */
+gboolean vm_store_set_macs (VmStore *store, const char *name, GPtrArray *macs, GError **error);
+
+/* A port of the host that a VM listens on. */
+typedef struct {
+  const char *protocol; /* "tcp" or "udp" */
+  const char *address;  /* "0.0.0.0" takes the port on every address */
+  guint16 port;
+} VmPort;
+
+/* Makes @ports the ones that VM @name holds, in place of those it held. When another VM holds one
+ * of them, nothing is changed and *@out_holder is its name, owned by the caller; else NULL. Whether
+ * the holder still runs, and so has a right to it, is for the caller to find out. */
+gboolean vm_store_claim_ports (VmStore *store, const char *name, const VmPort *ports, guint n_ports,
+                               char **out_holder, GError **error);
+
+/* VM @name listens no more. */
+gboolean vm_store_release_ports (VmStore *store, const char *name, GError **error);
+
+/* Records that VM @name stands on the image at @path. */
+gboolean vm_store_use_image (VmStore *store, const char *name, const char *path, GError **error);
+
+/* The names of the VMs that stand on the image at @path, NULL-terminated, owned by the caller. */
+char **vm_store_image_users (VmStore *store, const char *path, GError **error);
+
 /* The provisioning journal: has step @index of @name, with content @hash, succeeded? */
 gboolean vm_store_step_is_done (VmStore *store, const char *name, guint index, const char *hash,
                                 gboolean *out_done, GError **error);
@@ -66,6 +94,17 @@ gboolean vm_store_step_is_done (VmStore *store, const char *name, guint index, c
 /* Records how step @index ended; times are Unix seconds. */
 gboolean vm_store_step_record (VmStore *store, const char *name, guint index, const char *hash,
                                gint64 started_s, gint64 ended_s, int exit_status, GError **error);
+
+typedef struct {
+  gint64 time_s; /* Unix time */
+  char *operation;
+  char *outcome;
+} VmEvent;
+
+void vm_event_free (VmEvent *event);
+
+/* The last @limit events of VM @name, oldest first, of VmEvent, owned by the caller. */
+GPtrArray *vm_store_events (VmStore *store, const char *name, guint limit, GError **error);
 
 /* Adds a line to the event journal: @operation ("start") on @name ended with @outcome ("ok" or an
  * error's name). Events outlive their VM. */
