@@ -108,6 +108,9 @@ void cli_print_json (Cli *cli, JsonNode *node);
 /* "vcpus 2 → 4". Owned by the caller. */
 char *cli_describe_change (const VmChange *change);
 
+/* "2026-01-02 03:04:05 start: ok". Owned by the caller. */
+char *cli_describe_event (const VmEvent *event);
+
 /* --- machine.c: one VM in the hands of a command --- */
 
 typedef struct {
@@ -132,6 +135,9 @@ CliMachine *cli_machine_peek (Cli *cli, const char *name, GError **error);
 CliMachine *
 cli_machine_create (Cli *cli, VmSpec *spec, const char *origin, const VmOp *op, GError **error);
 
+/* Whether anything of the VM of @row is there, beside the row. */
+gboolean cli_machine_is_there (Cli *cli, const VmRow *row);
+
 void cli_machine_free (CliMachine *machine);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CliMachine, cli_machine_free)
 
@@ -148,6 +154,17 @@ gboolean cli_machine_provision (CliMachine *machine, const VmOp *op, GError **er
 gboolean cli_machine_dial (CliMachine *machine, int *out_fd, const VmOp *op, GError **error);
 
 VmHypervisor *cli_hypervisor (Cli *cli);
+
+/* --- recover.c: VMs that the store has lost --- */
+
+/* Writes the copy of the VM's record into its folder. */
+gboolean cli_record_write (const VmHandle *handle, const char *origin, GError **error);
+
+/* Takes the VM @name back into the store by the record in its folder; FALSE when there is none. */
+gboolean cli_recover (Cli *cli, VmStore *store, const char *name);
+
+/* The same for every folder that none of @rows (of VmRow) is about; whether there was one. */
+gboolean cli_recover_all (Cli *cli, VmStore *store, const GPtrArray *rows);
 
 /* --- jobs.c: the same thing done to several VMs --- */
 

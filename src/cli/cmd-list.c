@@ -4,6 +4,8 @@
 /* list, ps and status: what there is and how it is. The state is asked of each VM's process. */
 
 #define N_COLUMNS 9
+#define N_EVENTS 5
+#define MAX_ASKED_AT_ONCE 64
 
 static const CliOption list_options[] = {
   { "all", 'a', NULL, "with `ps`: also VMs that do not run" },
@@ -16,6 +18,7 @@ static const CliOption status_options[] = {
 };
 
 typedef struct {
+  Cli *cli;
   VmRow *row; /* borrowed */
   VmHandle *handle;
   VmStateInfo info;
@@ -38,34 +41,53 @@ entry_runs (const Entry *entry)
 }
 
 /* A VM whose record is damaged is shown as failed: one bad row must not hide the others. */
+static gboolean
+ask_state (gpointer data, const VmOp *op, GError **error)
+{
+  Entry *entry = data;
+  g_autoptr (GError) cause = NULL;
+  VmHypervisor *hypervisor = cli_hypervisor (entry->cli);
+
+  entry->handle = vm_handle_from_json (entry->row->handle, &cause);
+  if (entry->handle == NULL ||
+      !vm_hypervisor_state (hypervisor, entry->handle, &entry->info, op, &cause)) {
+    entry->info = (VmStateInfo){ .state = VM_STATE_FAILED, .detail = g_strdup (cause->message) };
+    return TRUE;
+  }
+  if (entry_runs (entry)) {
+    if (!vm_hypervisor_guest_ip (hypervisor, entry->handle, &entry->ip, op, NULL))
+      entry->ip = NULL;
+  } else if (entry->row->phase != VM_PHASE_PREPARED) {
+    entry->info.state = VM_STATE_PREPARING;
+  } else if (entry->info.state == VM_STATE_DESTROYED) {
+    entry->info.state = VM_STATE_FAILED;
+    entry->info.detail = g_strdup ("its folder is gone");
+  }
+  return TRUE;
+}
+
 static Entry *
 entry_new (Cli *cli, VmRow *row)
 {
   Entry *entry = g_new0 (Entry, 1);
-  g_autoptr (GError) error = NULL;
-  VmHypervisor *hypervisor = cli_hypervisor (cli);
-
+  entry->cli = cli;
   entry->row = row;
-  entry->handle = vm_handle_from_json (row->handle, &error);
-  if (entry->handle == NULL ||
-      !vm_hypervisor_state (hypervisor, entry->handle, &entry->info, NULL, &error)) {
-    entry->info = (VmStateInfo){ .state = VM_STATE_FAILED, .detail = g_strdup (error->message) };
-    return entry;
-  }
-  if (row->phase != VM_PHASE_PREPARED && !entry_runs (entry))
-    entry->info.state = VM_STATE_PREPARING;
-  if (entry_runs (entry) &&
-      !vm_hypervisor_guest_ip (hypervisor, entry->handle, &entry->ip, NULL, NULL))
-    entry->ip = NULL;
   return entry;
 }
 
+/* Hung VMs answer late or never: they are all asked at once, and none for longer than the one limit
+ * on each answer. VMs that do not run are not asked anything. */
 static GPtrArray *
 load_entries (Cli *cli, GPtrArray *rows)
 {
   GPtrArray *entries = g_ptr_array_new_with_free_func ((GDestroyNotify) entry_free);
-  for (guint i = 0; i < rows->len; i++)
-    g_ptr_array_add (entries, entry_new (cli, rows->pdata[i]));
+  g_autofree VmJob *jobs = g_new0 (VmJob, rows->len);
+  for (guint i = 0; i < rows->len; i++) {
+    Entry *entry = entry_new (cli, rows->pdata[i]);
+    jobs[i] = (VmJob){ ask_state, entry, NULL };
+    g_ptr_array_add (entries, entry);
+  }
+  vm_run_all (jobs, rows->len, MIN (rows->len, MAX_ASKED_AT_ONCE), NULL);
   return entries;
 }
 
@@ -181,11 +203,20 @@ print_json (Cli *cli, GPtrArray *entries)
   cli_print_json (cli, json_builder_get_root (builder));
 }
 
+static GPtrArray *
+load_rows (Cli *cli, VmStore *store, GError **error)
+{
+  g_autoptr (GPtrArray) rows = vm_store_list (store, error);
+  if (rows == NULL || !cli_recover_all (cli, store, rows))
+    return g_steal_pointer (&rows);
+  return vm_store_list (store, error);
+}
+
 static int
 list (Cli *cli, gboolean only_running, GError **error)
 {
   g_autoptr (VmStore) store = vm_store_open (cli->data_dir, error);
-  g_autoptr (GPtrArray) rows = store != NULL ? vm_store_list (store, error) : NULL;
+  g_autoptr (GPtrArray) rows = store != NULL ? load_rows (cli, store, error) : NULL;
   if (rows == NULL)
     return 1;
   g_autoptr (GPtrArray) entries = load_entries (cli, rows);
@@ -247,24 +278,35 @@ print_status (Cli *cli, const Entry *entry)
   print_line (cli, "created", when);
 }
 
+static void
+print_events (Cli *cli, VmStore *store, const char *name)
+{
+  g_autoptr (GPtrArray) events = vm_store_events (store, name, N_EVENTS, NULL);
+  for (guint i = 0; events != NULL && i < events->len; i++) {
+    g_autofree char *text = cli_describe_event (events->pdata[i]);
+    print_line (cli, i == 0 ? "events" : "", text);
+  }
+}
+
 static int
 run_status (Cli *cli, const CliArgs *args, GError **error)
 {
   g_auto (GStrv) names = cli_select_names (cli, args, error);
   if (names == NULL || names[0] == NULL)
     return names == NULL ? 1 : list (cli, FALSE, error);
-  g_autoptr (VmStore) store =
-      vm_name_check (names[0], error) ? vm_store_open (cli->data_dir, error) : NULL;
-  g_autoptr (VmRow) row = store != NULL ? vm_store_get (store, names[0], error) : NULL;
+  g_autoptr (CliMachine) machine = cli_machine_peek (cli, names[0], error);
+  g_autoptr (VmRow) row = machine != NULL ? vm_store_get (machine->store, names[0], error) : NULL;
   if (row == NULL)
     return 1;
   Entry *entry = entry_new (cli, row);
+  ask_state (entry, NULL, NULL);
   if (cli->json) {
     g_autoptr (JsonBuilder) builder = json_builder_new ();
     add_json (builder, entry);
     cli_print_json (cli, json_builder_get_root (builder));
   } else {
     print_status (cli, entry);
+    print_events (cli, machine->store, names[0]);
   }
   entry_free (entry);
   return 0;

@@ -8,6 +8,7 @@ static const CliOption options[] = {
   { "console", 0, NULL, "what the guest wrote to its serial console" },
   { "provision", 0, NULL, "what the provisioning steps printed" },
   { "qemu", 0, NULL, "what QEMU itself had to say" },
+  { "events", 0, NULL, "what was done to the VM, and how it ended" },
   { "tail", 'n', "N", "only the last N lines" },
   { 0 },
 };
@@ -35,6 +36,20 @@ print_file (Cli *cli, const char *path, guint64 lines)
 }
 
 static int
+print_events (Cli *cli, const CliMachine *machine, guint lines, GError **error)
+{
+  const char *name = machine->handle->spec->name;
+  g_autoptr (GPtrArray) events = vm_store_events (machine->store, name, lines, error);
+  if (events == NULL)
+    return 1;
+  for (guint i = 0; i < events->len; i++) {
+    g_autofree char *text = cli_describe_event (events->pdata[i]);
+    cli_print (cli, "%s\n", text);
+  }
+  return 0;
+}
+
+static int
 run_log (Cli *cli, const CliArgs *args, GError **error)
 {
   guint64 lines;
@@ -44,6 +59,8 @@ run_log (Cli *cli, const CliArgs *args, GError **error)
   g_autoptr (CliMachine) machine = cli_machine_peek (cli, names[0], error);
   if (machine == NULL)
     return 1;
+  if (cli_args_has (args, "events"))
+    return print_events (cli, machine, lines != 0 ? (guint) lines : MAX_LINES, error);
 
   guint chosen = 0;
   for (gsize i = 0; i < G_N_ELEMENTS (logs); i++)
@@ -61,7 +78,7 @@ run_log (Cli *cli, const CliArgs *args, GError **error)
 
 const CliVerb cli_verb_log = {
   .name = "log",
-  .synopsis = "NAME [--console] [--provision] [--qemu] [--tail=N]",
+  .synopsis = "NAME [--console] [--provision] [--qemu] [--events] [--tail=N]",
   .summary = "console, provisioning and QEMU logs",
   .options = options,
   .min_names = 1,

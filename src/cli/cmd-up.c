@@ -67,7 +67,10 @@ open_or_create (Cli *cli, const Up *up, const VmDef *def, const VmOp *op, GError
   g_autoptr (VmRow) row = NULL;
   if (store == NULL || !vm_store_find (store, def->name, &row, error))
     return NULL;
-  if (row == NULL || row->phase != VM_PHASE_PREPARED)
+  if (row == NULL && cli_recover (cli, store, def->name) &&
+      !vm_store_find (store, def->name, &row, error))
+    return NULL;
+  if (row == NULL || row->phase != VM_PHASE_PREPARED || !cli_machine_is_there (cli, row))
     return cli_machine_create (cli, g_steal_pointer (&spec), up->project->path, op, error);
 
   if (!check_origin (up, row, error))

@@ -61,7 +61,8 @@ static gboolean
 save (CliMachine *self, GError **error)
 {
   g_autofree char *json = vm_handle_to_json (self->handle);
-  return vm_store_set_handle (self->store, self->handle->spec->name, json, error);
+  return vm_store_set_handle (self->store, self->handle->spec->name, json, error) &&
+         cli_record_write (self->handle, self->origin, error);
 }
 
 /* Notes in the journal how @operation ended; passes @succeeded through. */
@@ -74,6 +75,19 @@ note (CliMachine *self, const char *operation, gboolean succeeded, GError **erro
   return succeeded;
 }
 
+/* The row of @name, also of a VM that only its folder knows of. */
+static VmRow *
+find_row (CliMachine *self, const char *name, GError **error)
+{
+  VmRow *row = NULL;
+  if (!vm_store_find (self->store, name, &row, error))
+    return NULL;
+  if (row != NULL)
+    return row;
+  cli_recover (self->cli, self->store, name);
+  return vm_store_get (self->store, name, error);
+}
+
 CliMachine *
 cli_machine_open (Cli *cli, const char *name, const char *purpose, const VmOp *op, GError **error)
 {
@@ -81,7 +95,7 @@ cli_machine_open (Cli *cli, const char *name, const char *purpose, const VmOp *o
     return NULL;
   g_autoptr (CliMachine) self = machine_new (cli, error);
   /* Looked up before locking too: a mistyped name must not leave a lock file. */
-  g_autoptr (VmRow) exists = self != NULL ? vm_store_get (self->store, name, error) : NULL;
+  g_autoptr (VmRow) exists = self != NULL ? find_row (self, name, error) : NULL;
   if (exists == NULL || !lock (self, name, purpose, op, error))
     return NULL;
   g_autoptr (VmRow) row = vm_store_get (self->store, name, error);
@@ -96,32 +110,72 @@ cli_machine_peek (Cli *cli, const char *name, GError **error)
   if (!vm_name_check (name, error))
     return NULL;
   g_autoptr (CliMachine) self = machine_new (cli, error);
-  g_autoptr (VmRow) row = self != NULL ? vm_store_get (self->store, name, error) : NULL;
+  g_autoptr (VmRow) row = self != NULL ? find_row (self, name, error) : NULL;
   if (row == NULL || !load (self, row, error))
     return NULL;
   return g_steal_pointer (&self);
 }
 
-/* Removes what a making or unmaking that was cut off has left. */
+static gboolean
+is_gone (Cli *cli, const VmHandle *handle)
+{
+  g_auto (VmStateInfo) info = { 0 };
+  return vm_hypervisor_state (cli_hypervisor (cli), handle, &info, NULL, NULL) &&
+         info.state == VM_STATE_DESTROYED;
+}
+
+gboolean
+cli_machine_is_there (Cli *cli, const VmRow *row)
+{
+  g_autoptr (VmHandle) handle = vm_handle_from_json (row->handle, NULL);
+  return handle == NULL || !is_gone (cli, handle);
+}
+
+/* Removes what a making or unmaking that was cut off has left: a row that is not finished, or one
+ * whose folder somebody removed. */
 static gboolean
 clear_unfinished (CliMachine *self, const char *name, const VmOp *op, GError **error)
 {
   g_autoptr (VmRow) row = NULL;
   if (!vm_store_find (self->store, name, &row, error))
     return FALSE;
-  if (row == NULL || row->phase == VM_PHASE_PREPARED)
+  g_autoptr (VmHandle) handle = row != NULL ? vm_handle_from_json (row->handle, error) : NULL;
+  if (row == NULL ||
+      (handle != NULL && row->phase == VM_PHASE_PREPARED && !is_gone (self->cli, handle)))
     return TRUE;
-  g_autoptr (VmHandle) handle = vm_handle_from_json (row->handle, error);
   cli_progress (self->cli, name, "clearing away what an interrupted command left");
   return handle != NULL && vm_hypervisor_destroy (cli_hypervisor (self->cli), handle, op, error) &&
          vm_store_remove (self->store, name, error);
+}
+
+/* A folder that no row is about and no record in it explains: nothing of it is worth keeping. */
+static gboolean
+clear_stray_folder (CliMachine *self, const VmOp *op, GError **error)
+{
+  if (!g_file_test (self->handle->dir, G_FILE_TEST_EXISTS))
+    return TRUE;
+  cli_progress (self->cli, self->handle->spec->name, "clearing away a folder without a record");
+  return vm_hypervisor_destroy (cli_hypervisor (self->cli), self->handle, op, error);
+}
+
+/* What is about to be made, recorded before it is. */
+static gboolean
+record_intention (CliMachine *self, GError **error)
+{
+  const VmSpec *spec = self->handle->spec;
+  g_autofree char *json = vm_handle_to_json (self->handle);
+  return vm_store_add (self->store, spec->name, spec->backend, self->origin, json, error) &&
+         vm_store_set_macs (self->store, spec->name, self->handle->macs, error) &&
+         vm_store_use_image (self->store, spec->name, spec->image, error);
 }
 
 static gboolean
 prepare (CliMachine *self, const VmOp *op, GError **error)
 {
   const char *name = self->handle->spec->name;
-  if (vm_hypervisor_prepare (cli_hypervisor (self->cli), self->handle, op, error) &&
+  if (record_intention (self, error) &&
+      vm_hypervisor_prepare (cli_hypervisor (self->cli), self->handle, op, error) &&
+      cli_record_write (self->handle, self->origin, error) &&
       vm_store_set_phase (self->store, name, VM_PHASE_PREPARED, error))
     return TRUE;
   VmOp grace = vm_op_grace (10);
@@ -139,26 +193,36 @@ locate_image (VmSpec *spec, GError **error)
   return spec->image != NULL;
 }
 
+/* Nobody else has the name: neither in the store, nor by a folder that tells of a VM. */
+static gboolean
+check_is_new (CliMachine *self, const char *name, GError **error)
+{
+  g_autoptr (VmRow) row = NULL;
+  if (!vm_store_find (self->store, name, &row, error))
+    return FALSE;
+  if (row == NULL && !cli_recover (self->cli, self->store, name))
+    return TRUE;
+  return vm_error_set (error, VM_ERROR_VM_EXISTS, "there is a VM \"%s\" already", name);
+}
+
 CliMachine *
 cli_machine_create (Cli *cli, VmSpec *spec, const char *origin, const VmOp *op, GError **error)
 {
   g_autoptr (VmSpec) owned = spec;
   g_autoptr (CliMachine) self = machine_new (cli, error);
   if (self == NULL || !lock (self, owned->name, "create", op, error) ||
-      !clear_unfinished (self, owned->name, op, error) || !locate_image (owned, error))
+      !clear_unfinished (self, owned->name, op, error) ||
+      !check_is_new (self, owned->name, error) || !locate_image (owned, error))
     return NULL;
   self->handle = vm_handle_new (g_steal_pointer (&owned), cli->data_dir);
   self->origin = g_strdup (origin);
   self->phase = VM_PHASE_PREPARED;
-  const VmSpec *kept = self->handle->spec;
   g_auto (VmStateInfo) info = { 0 };
-  g_autofree char *json = vm_handle_to_json (self->handle);
   /* A backend that this build does not have is found out before anything is recorded. */
-  if (!vm_hypervisor_state (cli_hypervisor (cli), self->handle, &info, op, error))
+  if (!vm_hypervisor_state (cli_hypervisor (cli), self->handle, &info, op, error) ||
+      !clear_stray_folder (self, op, error))
     return NULL;
-  if (!vm_store_add (self->store, kept->name, kept->backend, origin, json, error))
-    return NULL;
-  cli_progress (cli, kept->name, "making disk, seed and keys");
+  cli_progress (cli, self->handle->spec->name, "making disk, seed and keys");
   return note (self, "create", prepare (self, op, error), error) ? g_steal_pointer (&self) : NULL;
 }
 
@@ -174,27 +238,107 @@ cli_machine_free (CliMachine *self)
   g_free (self);
 }
 
+/* The ports of the host that the VM listens on while it runs, of VmPort; strings are the spec's. */
+static GArray *
+listed_ports (const VmHandle *handle)
+{
+  GArray *ports = g_array_new (FALSE, FALSE, sizeof (VmPort));
+  for (guint i = 0; i < handle->spec->networks->len; i++) {
+    const VmNetwork *network = handle->spec->networks->pdata[i];
+    for (guint j = 0; j < network->forwards->len; j++) {
+      const VmForward *forward = network->forwards->pdata[j];
+      const VmPort port = { forward->protocol == VM_PROTOCOL_UDP ? "udp" : "tcp", forward->address,
+                            forward->host_port };
+      g_array_append_val (ports, port);
+    }
+  }
+  if (handle->ssh_port != 0) {
+    const VmPort port = { "tcp", handle->ssh_host, handle->ssh_port };
+    g_array_append_val (ports, port);
+  }
+  return ports;
+}
+
+/* Takes the ports of @holder away if it does not run: it lost them with its process. */
+static gboolean
+evict (CliMachine *self, const char *holder, GError **error)
+{
+  g_auto (VmStateInfo) info = { 0 };
+  g_autoptr (VmRow) row = vm_store_get (self->store, holder, NULL);
+  g_autoptr (VmHandle) handle = row != NULL ? vm_handle_from_json (row->handle, NULL) : NULL;
+  if (handle != NULL &&
+      vm_hypervisor_state (cli_hypervisor (self->cli), handle, &info, NULL, NULL) &&
+      (info.state == VM_STATE_RUNNING || info.state == VM_STATE_SUSPENDED)) {
+    vm_error_set (error, VM_ERROR_PORT_UNAVAILABLE,
+                  "VM \"%s\" holds a port of the host that VM \"%s\" wants to forward", holder,
+                  self->handle->spec->name);
+    return vm_error_help (error, "stop it (vmctl stop %s), or forward another port", holder);
+  }
+  return vm_store_release_ports (self->store, holder, error);
+}
+
+/* The ports are the VM's own from before it starts until it is stopped. */
+static gboolean
+claim_ports (CliMachine *self, GError **error)
+{
+  g_autoptr (GArray) ports = listed_ports (self->handle);
+  const char *name = self->handle->spec->name;
+  while (TRUE) {
+    g_autofree char *holder = NULL;
+    if (!vm_store_claim_ports (self->store, name, (const VmPort *) ports->data, ports->len, &holder,
+                               error))
+      return FALSE;
+    if (holder == NULL)
+      return TRUE;
+    if (!evict (self, holder, error))
+      return FALSE;
+  }
+}
+
+static gboolean
+check_is_whole (CliMachine *self, const VmStateInfo *info, GError **error)
+{
+  const char *name = self->handle->spec->name;
+  if (self->phase == VM_PHASE_PREPARED && info->state != VM_STATE_DESTROYED)
+    return TRUE;
+  vm_error_set (error, VM_ERROR_VM_INVALID_STATE,
+                self->phase == VM_PHASE_PREPARED ? "the folder of VM \"%s\" is gone"
+                                                 : "VM \"%s\" was never finished",
+                name);
+  return vm_error_help (error, "remove it (vmctl destroy %s) and make it again", name);
+}
+
+/* A port that the kernel chose for SSH last time may be somebody else's by now; it is only a wish.
+ */
+static gboolean
+launch (CliMachine *self, const VmOp *op, GError **error)
+{
+  guint16 wish = self->handle->ssh_port;
+  self->handle->ssh_port = 0;
+  if (!claim_ports (self, error))
+    return FALSE;
+  self->handle->ssh_port = wish;
+  cli_progress (self->cli, self->handle->spec->name, "starting");
+  return vm_hypervisor_start (cli_hypervisor (self->cli), self->handle, op, error) &&
+         save (self, error) && claim_ports (self, error);
+}
+
 static gboolean
 start (CliMachine *self, const VmOp *op, GError **error)
 {
-  const char *name = self->handle->spec->name;
   g_auto (VmStateInfo) info = { 0 };
   VmHypervisor *hypervisor = cli_hypervisor (self->cli);
 
-  if (self->phase != VM_PHASE_PREPARED) {
-    vm_error_set (error, VM_ERROR_VM_INVALID_STATE, "VM \"%s\" was never finished", name);
-    return vm_error_help (error, "remove it (vmctl destroy %s) and make it again", name);
-  }
-  if (!vm_hypervisor_state (hypervisor, self->handle, &info, op, error))
+  if (!vm_hypervisor_state (hypervisor, self->handle, &info, op, error) ||
+      !check_is_whole (self, &info, error))
     return FALSE;
   if (info.state == VM_STATE_RUNNING)
     return TRUE;
   if (info.state == VM_STATE_SUSPENDED) {
-    cli_progress (self->cli, name, "resuming");
+    cli_progress (self->cli, self->handle->spec->name, "resuming");
     return vm_hypervisor_resume (hypervisor, self->handle, op, error);
   }
-  cli_progress (self->cli, name, "starting");
-  return vm_hypervisor_start (hypervisor, self->handle, op, error) && save (self, error);
+  return launch (self, op, error);
 }
 
 gboolean
@@ -220,7 +364,8 @@ cli_machine_stop (CliMachine *self, guint grace_s, const VmOp *op, GError **erro
   gboolean runs = info.state == VM_STATE_RUNNING || info.state == VM_STATE_SUSPENDED;
   if (runs)
     cli_progress (self->cli, name, "stopping");
-  if (!vm_hypervisor_stop (hypervisor, self->handle, grace_s, &forced, op, error))
+  if (!vm_hypervisor_stop (hypervisor, self->handle, grace_s, &forced, op, error) ||
+      !vm_store_release_ports (self->store, name, error))
     return FALSE;
   if (runs)
     cli_progress (self->cli, name, forced ? "stopped by force" : "stopped");

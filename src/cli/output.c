@@ -124,6 +124,14 @@ cli_describe_change (const VmChange *change)
                           change->to != NULL ? change->to : "(none)");
 }
 
+char *
+cli_describe_event (const VmEvent *event)
+{
+  g_autoptr (GDateTime) time = g_date_time_new_from_unix_local (event->time_s);
+  g_autofree char *stamp = time != NULL ? g_date_time_format (time, "%F %T") : g_strdup ("?");
+  return g_strdup_printf ("%s %s: %s", stamp, event->operation, event->outcome);
+}
+
 void
 cli_print_table (Cli *cli, GPtrArray *rows, guint n_columns)
 {

@@ -4,6 +4,7 @@
 
 import json
 import os
+import shutil
 
 import harness
 
@@ -156,6 +157,59 @@ def an_interrupted_making_is_made_again(sandbox):
     assert sandbox.status("one")["state"] == "running"
 
 
+def a_lost_store_finds_its_vms_again(sandbox):
+    noop_file(sandbox, "a", "b")
+    sandbox.ok("up")
+    before = [(vm["name"], vm["state"], vm["vmfile"]) for vm in sandbox.list()]
+    for file in (sandbox.data / "vmctl").glob("vmctl.db*"):
+        file.unlink()
+    assert sandbox.status("b")["state"] == "running"  # one by name
+    assert [(vm["name"], vm["state"], vm["vmfile"]) for vm in sandbox.list()] == before
+    sandbox.ok("down", "--destroy")
+    sandbox.assert_nothing_left("a")
+
+
+def a_vm_without_its_folder_is_made_anew(sandbox):
+    noop_file(sandbox, "a")
+    sandbox.ok("up")
+    shutil.rmtree(sandbox.vm_dir("a"))
+    status = sandbox.status("a")
+    assert (status["state"], status["detail"]) == ("failed", "its folder is gone"), status
+    sandbox.fails(1, "vm::invalid_state", "start", "a")
+    sandbox.ok("up")
+    assert sandbox.status("a")["state"] == "running"
+
+
+def a_folder_without_a_record_is_in_nobodys_way(sandbox):
+    stray = sandbox.vm_dir("a")
+    stray.mkdir(parents=True)
+    (stray / "overlay.qcow2").write_text("half an overlay")
+    noop_file(sandbox, "a")
+    assert sandbox.list() == []
+    sandbox.ok("up")
+    assert not (stray / "overlay.qcow2").exists()
+
+
+def two_running_vms_do_not_share_a_port(sandbox):
+    image(sandbox)
+    for name in ["a", "b"]:
+        sandbox.ok("create", name, "--image", "disk.raw", "--backend", "noop", "--forward", "8080:80")
+    sandbox.ok("start", "a")
+    result = sandbox.fails(1, "network::port_unavailable", "start", "b")
+    assert '"a"' in result.err, result
+    sandbox.ok("stop", "a")
+    sandbox.ok("start", "b")
+
+
+def events_are_kept(sandbox):
+    noop_file(sandbox, "a")
+    sandbox.ok("up")
+    sandbox.ok("down")
+    operations = [line.split()[2] for line in sandbox.ok("log", "a", "--events").out.splitlines()]
+    assert operations == ["create:", "start:", "stop:"], operations
+    assert "stop: ok" in sandbox.ok("status", "a").out
+
+
 def plan_says_what_up_would_do(sandbox):
     noop_file(sandbox, "a", "b")
     plan = json.loads(sandbox.ok("plan", "--json").out)
@@ -252,6 +306,11 @@ harness.main(
         errors_are_json_when_asked_for,
         an_unknown_backend_leaves_nothing,
         an_interrupted_making_is_made_again,
+        a_lost_store_finds_its_vms_again,
+        a_vm_without_its_folder_is_made_anew,
+        a_folder_without_a_record_is_in_nobodys_way,
+        two_running_vms_do_not_share_a_port,
+        events_are_kept,
         plan_says_what_up_would_do,
         changed_settings_are_classed,
         plan_knows_other_peoples_vms,

@@ -98,6 +98,123 @@ test_steps_are_remembered_by_content (Fixture *fixture, gconstpointer data)
   g_assert_false (done);
 }
 
+static GPtrArray *
+mac_list (const char *mac)
+{
+  GPtrArray *macs = g_ptr_array_new_with_free_func (g_free);
+  g_ptr_array_add (macs, g_strdup (mac));
+  return macs;
+}
+
+static void
+test_a_mac_is_one_vms (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GPtrArray) macs = mac_list ("52:54:00:00:00:01");
+  g_autoptr (GError) error = NULL;
+  add (fixture, "web");
+  add (fixture, "db");
+  g_assert_true (vm_store_set_macs (fixture->store, "web", macs, NULL));
+  g_assert_true (vm_store_set_macs (fixture->store, "web", macs, NULL)); /* again: the same */
+  g_assert_false (vm_store_set_macs (fixture->store, "db", macs, &error));
+  g_assert_error (error, VM_ERROR, VM_ERROR_VM_EXISTS);
+  g_assert_nonnull (g_strstr_len (error->message, -1, "web"));
+  g_assert_true (vm_store_remove (fixture->store, "web", NULL));
+  g_assert_true (vm_store_set_macs (fixture->store, "db", macs, NULL));
+}
+
+static void
+claim (Fixture *fixture, const char *name, const VmPort *port, const char *expected_holder)
+{
+  g_autofree char *holder = NULL;
+  g_assert_true (vm_store_claim_ports (fixture->store, name, port, port != NULL, &holder, NULL));
+  g_assert_cmpstr (holder, ==, expected_holder);
+}
+
+static void
+test_a_port_is_one_vms (Fixture *fixture, gconstpointer data)
+{
+  const VmPort local = { "tcp", "127.0.0.1", 8080 };
+  const VmPort other = { "tcp", "127.0.0.2", 8080 };
+  const VmPort every = { "tcp", "0.0.0.0", 8080 };
+  const VmPort udp = { "udp", "127.0.0.1", 8080 };
+  add (fixture, "a");
+  add (fixture, "b");
+  claim (fixture, "a", &local, NULL);
+  claim (fixture, "a", &local, NULL);
+  claim (fixture, "b", &local, "a");
+  claim (fixture, "b", &every, "a");
+  claim (fixture, "b", &other, NULL);
+  claim (fixture, "b", &udp, NULL); /* in place of the other */
+  claim (fixture, "a", &every, NULL);
+  claim (fixture, "b", &other, "a");
+  g_assert_true (vm_store_release_ports (fixture->store, "a", NULL));
+  claim (fixture, "b", &local, NULL);
+}
+
+static void
+test_an_image_knows_its_users (Fixture *fixture, gconstpointer data)
+{
+  add (fixture, "b");
+  add (fixture, "a");
+  g_assert_true (vm_store_use_image (fixture->store, "a", "/x", NULL));
+  g_assert_true (vm_store_use_image (fixture->store, "b", "/x", NULL));
+  g_auto (GStrv) both = vm_store_image_users (fixture->store, "/x", NULL);
+  g_assert_cmpstr (both[0], ==, "a");
+  g_assert_cmpstr (both[1], ==, "b");
+  g_assert_null (both[2]);
+  g_assert_true (vm_store_remove (fixture->store, "a", NULL));
+  g_auto (GStrv) left = vm_store_image_users (fixture->store, "/x", NULL);
+  g_assert_cmpstr (left[0], ==, "b");
+  g_assert_null (left[1]);
+}
+
+static void
+test_the_last_events_in_order (Fixture *fixture, gconstpointer data)
+{
+  g_assert_true (vm_store_event (fixture->store, "a", "create", "ok", NULL));
+  g_assert_true (vm_store_event (fixture->store, "b", "create", "ok", NULL));
+  g_assert_true (vm_store_event (fixture->store, "a", "start", "vm_manager::io", NULL));
+  g_assert_true (vm_store_event (fixture->store, "a", "stop", "ok", NULL));
+  g_autoptr (GPtrArray) events = vm_store_events (fixture->store, "a", 2, NULL);
+  g_assert_cmpuint (events->len, ==, 2);
+  const VmEvent *first = events->pdata[0];
+  const VmEvent *last = events->pdata[1];
+  g_assert_cmpstr (first->outcome, ==, "vm_manager::io");
+  g_assert_cmpstr (last->operation, ==, "stop");
+  g_assert_cmpint (last->time_s, >, 0);
+}
+
+/* A store as the first version made it, with a VM in it. */
+static const char version_1[] =
+    "CREATE TABLE vm (name TEXT PRIMARY KEY, backend TEXT NOT NULL, origin TEXT,"
+    " phase INTEGER NOT NULL, created_s INTEGER NOT NULL, handle TEXT NOT NULL) STRICT;"
+    "CREATE TABLE step (vm TEXT NOT NULL REFERENCES vm (name) ON DELETE CASCADE,"
+    " idx INTEGER NOT NULL, hash TEXT NOT NULL, started_s INTEGER NOT NULL,"
+    " ended_s INTEGER NOT NULL, exit_status INTEGER NOT NULL, PRIMARY KEY (vm, idx)) STRICT;"
+    "CREATE TABLE event (id INTEGER PRIMARY KEY, time_s INTEGER NOT NULL, vm TEXT NOT NULL,"
+    " operation TEXT NOT NULL, outcome TEXT NOT NULL) STRICT;"
+    "INSERT INTO vm VALUES ('old', 'noop', NULL, 1, 7, '{}');"
+    "PRAGMA user_version = 1";
+
+static void
+test_an_old_store_is_brought_up_to_date (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *dir = g_build_filename (fixture->dir, "old", NULL);
+  g_autofree char *path = g_build_filename (dir, "vmctl.db", NULL);
+  g_autoptr (GPtrArray) macs = mac_list ("52:54:00:00:00:01");
+  sqlite3 *db;
+  g_assert_cmpint (g_mkdir_with_parents (dir, 0700), ==, 0);
+  g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_exec (db, version_1, NULL, NULL, NULL), ==, SQLITE_OK);
+  sqlite3_close (db);
+
+  g_autoptr (VmStore) store = vm_store_open (dir, NULL);
+  g_autoptr (VmRow) row = vm_store_get (store, "old", NULL);
+  g_assert_cmpint (row->created_s, ==, 7);
+  g_assert_cmpint (row->phase, ==, VM_PHASE_PREPARED);
+  g_assert_true (vm_store_set_macs (store, "old", macs, NULL));
+}
+
 static void
 test_a_newer_store_is_refused (Fixture *fixture, gconstpointer data)
 {
@@ -193,6 +310,11 @@ main (int argc, char **argv)
   ADD ("/store/name-once", test_a_name_is_taken_once);
   ADD ("/store/missing", test_a_missing_row_is_named);
   ADD ("/store/steps", test_steps_are_remembered_by_content);
+  ADD ("/store/macs", test_a_mac_is_one_vms);
+  ADD ("/store/ports", test_a_port_is_one_vms);
+  ADD ("/store/images", test_an_image_knows_its_users);
+  ADD ("/store/events", test_the_last_events_in_order);
+  ADD ("/store/migration", test_an_old_store_is_brought_up_to_date);
   ADD ("/store/newer", test_a_newer_store_is_refused);
   ADD ("/store/damaged", test_a_damaged_store_is_refused);
   ADD ("/lock/one-holder", test_a_lock_is_held_by_one);

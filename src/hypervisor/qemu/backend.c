@@ -302,19 +302,21 @@ file_exists (const VmHandle *handle, const char *file)
   return access (path, F_OK) == 0;
 }
 
-/* QEMU removes its pid file when it ends in an orderly way; one that was killed leaves it. */
+/* QEMU removes its pid file when it ends in an orderly way; one that was killed leaves it, and so
+ * does a host that went down. */
 static void
 state_of_ended (const VmHandle *handle, VmStateInfo *info)
 {
-  if (!file_exists (handle, VM_QEMU_OVERLAY)) {
+  if (!g_file_test (handle->dir, G_FILE_TEST_IS_DIR)) {
+    info->state = VM_STATE_DESTROYED;
+  } else if (!file_exists (handle, VM_QEMU_OVERLAY)) {
     info->state = VM_STATE_PREPARING;
   } else if (!file_exists (handle, VM_QEMU_LOG)) {
     info->state = VM_STATE_PREPARED;
-  } else if (file_exists (handle, VM_QEMU_PIDFILE)) {
-    g_autofree char *log = vm_handle_path (handle, VM_QEMU_LOG);
-    g_autofree char *tail = vm_file_tail (log, 2);
+  } else if (file_exists (handle, VM_QEMU_PIDFILE) && vm_qemu_is_of_this_boot (handle)) {
+    g_autofree char *words = vm_qemu_last_words (handle);
     info->state = VM_STATE_FAILED;
-    info->detail = *tail != '\0' ? g_strdup (g_strstrip (tail)) : g_strdup ("QEMU was killed");
+    info->detail = *words != '\0' ? g_steal_pointer (&words) : g_strdup ("QEMU was killed");
   } else {
     info->state = VM_STATE_STOPPED;
   }

@@ -84,7 +84,26 @@ listen_at (int dir_fd, const char *name, GError **error)
   return vm_fd_steal (&fd);
 }
 
-/* The lock that QEMU holds for life, taken before it exists. */
+/* Which run of the host's kernel this is; NULL when the kernel does not tell. */
+static char *
+boot_id (void)
+{
+  char *id = NULL;
+  g_file_get_contents ("/proc/sys/kernel/random/boot_id", &id, NULL, NULL);
+  return id;
+}
+
+gboolean
+vm_qemu_is_of_this_boot (const VmHandle *handle)
+{
+  g_autofree char *path = vm_handle_path (handle, VM_QEMU_RUN_LOCK);
+  g_autofree char *now = boot_id ();
+  g_autofree char *then = vm_file_tail (path, 1);
+  return now == NULL || g_str_equal (now, then);
+}
+
+/* The lock that QEMU holds for life, taken before it exists. The file says in which run of the
+ * host's kernel that was. */
 static int
 take_run_lock (int dir_fd, const char *name, GError **error)
 {
@@ -96,6 +115,11 @@ take_run_lock (int dir_fd, const char *name, GError **error)
   }
   if (!vm_lock_try_fd (fd)) {
     vm_error_set (error, VM_ERROR_VM_INVALID_STATE, "VM \"%s\" runs already", name);
+    return -1;
+  }
+  g_autofree char *boot = boot_id ();
+  if (boot != NULL && (ftruncate (fd, 0) < 0 || pwrite (fd, boot, strlen (boot), 0) < 0)) {
+    vm_error_set_errno (error, errno, "cannot write " VM_QEMU_RUN_LOCK);
     return -1;
   }
   return vm_fd_steal (&fd);
@@ -146,9 +170,8 @@ vm_qemu_connect (const VmHandle *handle, const VmOp *op, GError **error)
   return vm_qmp_new (vm_fd_steal (&fd), op, error);
 }
 
-/* QEMU's last words without its time stamp and program name. */
-static char *
-last_words (const VmHandle *handle)
+char *
+vm_qemu_last_words (const VmHandle *handle)
 {
   g_autofree char *path = vm_handle_path (handle, VM_QEMU_LOG);
   g_autofree char *tail = vm_file_tail (path, 3);
@@ -161,7 +184,7 @@ last_words (const VmHandle *handle)
 gboolean
 vm_qemu_spawn_error (const VmHandle *handle, GPid pid, GError **error)
 {
-  g_autofree char *words = last_words (handle);
+  g_autofree char *words = vm_qemu_last_words (handle);
   g_autofree char *how = NULL;
   int status = 0;
 

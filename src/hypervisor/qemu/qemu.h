@@ -46,6 +46,12 @@ VmQmp *vm_qemu_connect (const VmHandle *handle, const VmOp *op, GError **error);
  * causes. Reaps @pid. */
 gboolean vm_qemu_spawn_error (const VmHandle *handle, GPid pid, GError **error);
 
+/* The end of qemu.log, without time stamps and program name. Owned by the caller. */
+char *vm_qemu_last_words (const VmHandle *handle);
+
+/* Whether the VM was started last in this run of the host's kernel. */
+gboolean vm_qemu_is_of_this_boot (const VmHandle *handle);
+
 /* Whether the VM's process lives. */
 gboolean vm_qemu_is_running (const VmHandle *handle);
 
