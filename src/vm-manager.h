@@ -7,6 +7,7 @@
 /* clang-format off */
 
 #include "runtime/error.h"
+#include "runtime/json.h"
 #include "runtime/op.h"
 #include "runtime/proc.h"
 #include "runtime/run.h"
@@ -21,7 +22,7 @@
 
 #include "hypervisor/handle.h"
 #include "hypervisor/hypervisor.h"
-#include "hypervisor/kvm.h"
+#include "hypervisor/host.h"
 #include "image/image.h"
 #include "ssh/keys.h"
 #include "ssh/ssh.h"

@@ -7,7 +7,7 @@
 const CliOption cli_global_options[] = {
   { "json", 0, NULL, "machine-readable output" },
   { "quiet", 'q', NULL, "no progress" },
-  { "verbose", 'v', NULL, "more detail; twice: still more" },
+  { "verbose", 'v', NULL, "also what goes on inside" },
   { "color", 0, "WHEN", "auto, always or never" },
   { "help", 'h', NULL, "this text" },
   { 0 },
@@ -62,20 +62,50 @@ add_value (CliArgs *args, const char *name, const char *value)
 }
 
 static gboolean
-unknown_option (const CliVerb *verb, GPtrArray *options, const char *given, GError **error)
+unknown_option (const CliVerb *verb, GPtrArray *options, const char *word, GError **error)
 {
   g_autoptr (GPtrArray) names = g_ptr_array_new ();
   for (guint i = 0; i < options->len; i++)
     g_ptr_array_add (names, (gpointer) ((const CliOption *) options->pdata[i])->name);
   g_ptr_array_add (names, NULL);
-  g_autofree char *word = g_strdup (given + strspn (given, "-"));
-  word[strcspn (word, "=")] = '\0';
   const char *near = vm_did_you_mean (word, (const char *const *) names->pdata);
 
-  vm_error_set (error, VM_ERROR_USAGE, "`vmctl %s` has no option %s", verb->name, given);
+  vm_error_set (error, VM_ERROR_USAGE, "`vmctl %s` has no option --%s", verb->name, word);
   if (near != NULL)
     return vm_error_help (error, "did you mean --%s?", near);
   return vm_error_help (error, "`vmctl %s --help` lists its options", verb->name);
+}
+
+static const CliOption *
+find_name (GPtrArray *options, const char *name)
+{
+  for (guint i = 0; i < options->len; i++) {
+    const CliOption *option = options->pdata[i];
+    if (g_str_equal (option->name, name))
+      return option;
+  }
+  return NULL;
+}
+
+/* Long options have to be spelled out: getopt would take `--d` for `--destroy`. */
+static gboolean
+check_spelling (const CliVerb *verb, GPtrArray *options, int argc, char **argv, GError **error)
+{
+  for (int i = 1; i < argc; i++) {
+    if (!g_str_has_prefix (argv[i], "--"))
+      continue;
+    const char *value = strchr (argv[i], '=');
+    g_autofree char *word = value != NULL ? g_strndup (argv[i] + 2, (gsize) (value - argv[i]) - 2)
+                                          : g_strdup (argv[i] + 2);
+    const CliOption *option = find_name (options, word);
+    if (option == NULL)
+      return unknown_option (verb, options, word, error);
+    if (option->metavar == NULL && value != NULL)
+      return vm_error_set (error, VM_ERROR_USAGE, "--%s takes no value", word);
+    if (option->metavar != NULL && value == NULL)
+      i++; /* its value may look like an option */
+  }
+  return TRUE;
 }
 
 /* getopt_long() with its own messages off; @argv[0] is skipped. */
@@ -88,14 +118,18 @@ parse_options (CliArgs *args, const CliVerb *verb, int argc, char **argv, GError
   int index = -1;
   int c;
 
+  if (!check_spelling (verb, options, argc, argv, error))
+    return FALSE;
   optind = 0;
   opterr = 0;
   while ((c = getopt_long (argc, argv, letters->str, table, &index)) != -1) {
     const CliOption *option = c == 0 ? options->pdata[index] : find_letter (options, c);
     if (c == ':')
       return vm_error_set (error, VM_ERROR_USAGE, "%s needs a value", argv[optind - 1]);
-    if (option == NULL)
-      return unknown_option (verb, options, argv[optind - 1], error);
+    if (option == NULL) {
+      vm_error_set (error, VM_ERROR_USAGE, "`vmctl %s` has no option -%c", verb->name, optopt);
+      return vm_error_help (error, "`vmctl %s --help` lists its options", verb->name);
+    }
     add_value (args, option->name, optarg);
   }
   for (int i = optind; i < argc; i++)
@@ -174,6 +208,16 @@ cli_args_get (const CliArgs *args, const char *option)
 {
   const GPtrArray *values = cli_args_get_all (args, option);
   return values != NULL ? values->pdata[values->len - 1] : NULL;
+}
+
+const char *
+cli_args_get_name (const CliArgs *args, GError **error)
+{
+  guint n_named = cli_args_count (args, "name");
+  if (args->names->len + n_named == 1)
+    return n_named == 1 ? cli_args_get (args, "name") : args->names->pdata[0];
+  vm_error_set (error, VM_ERROR_USAGE, "the name of one VM is needed");
+  return NULL;
 }
 
 gboolean

@@ -37,8 +37,8 @@ typedef struct {
 struct Cli {
   gboolean json;
   gboolean quiet;
-  guint verbose;
-  gboolean color;
+  gboolean color;     /* on stderr */
+  gboolean color_out; /* on stdout */
   gboolean utf8;
   char *data_dir;
   GCancellable *cancel;
@@ -80,6 +80,8 @@ guint cli_args_count (const CliArgs *args, const char *option);
 const char *cli_args_get (const CliArgs *args, const char *option);
 /* All values, of char *; NULL when there are none. Borrowed. */
 const GPtrArray *cli_args_get_all (const CliArgs *args, const char *option);
+/* The one name that was given, as argument or by --name. Borrowed. Errors: VM_ERROR_USAGE. */
+const char *cli_args_get_name (const CliArgs *args, GError **error);
 /* A whole number of at least @min; @fallback when it was not given. Errors: VM_ERROR_USAGE. */
 gboolean cli_args_get_number (const CliArgs *args, const char *option, guint64 min, guint64 max,
                               guint64 fallback, guint64 *out_value, GError **error);
@@ -102,6 +104,9 @@ gboolean
 cli_confirm (Cli *cli, const CliArgs *args, const char *what, char **names, GError **error);
 /* Rows of cells, the first row being the head; columns are aligned. */
 void cli_print_table (Cli *cli, GPtrArray *rows, guint n_columns);
+/* Adds a member to the object that @builder is in; a @text of NULL is null. */
+void cli_json_text (JsonBuilder *builder, const char *member, const char *text);
+void cli_json_int (JsonBuilder *builder, const char *member, gint64 value);
 /* Prints @node and takes it. */
 void cli_print_json (Cli *cli, JsonNode *node);
 
@@ -130,13 +135,15 @@ cli_machine_open (Cli *cli, const char *name, const char *purpose, const VmOp *o
 /* The same without the lock, for commands that change nothing. */
 CliMachine *cli_machine_peek (Cli *cli, const char *name, GError **error);
 
-/* Makes the VM of @spec (taken), recorded before anything of it exists. @origin: the VMFile, or
- * NULL. What is left of an earlier, interrupted making is removed first. */
-CliMachine *
-cli_machine_create (Cli *cli, VmSpec *spec, const char *origin, const VmOp *op, GError **error);
+/* Makes the VM of @spec (taken), recorded before anything of it exists. What is left of an earlier,
+ * interrupted making is removed first. Errors: VM_ERROR_VM_EXISTS. */
+CliMachine *cli_machine_create (Cli *cli, VmSpec *spec, const VmOp *op, GError **error);
 
-/* Whether anything of the VM of @row is there, beside the row. */
-gboolean cli_machine_is_there (Cli *cli, const VmRow *row);
+/* The VM of @spec (taken), which the VMFile @origin describes: made if there is none, else brought
+ * up to @spec as far as its state allows, telling what has to wait. Errors: VM_ERROR_VM_EXISTS when
+ * it belongs to another VMFile and is not to be adopted. */
+CliMachine *cli_machine_bring (Cli *cli, VmSpec *spec, const char *origin, gboolean adopt,
+                               const VmOp *op, GError **error);
 
 void cli_machine_free (CliMachine *machine);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CliMachine, cli_machine_free)
@@ -144,10 +151,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CliMachine, cli_machine_free)
 gboolean cli_machine_start (CliMachine *machine, const VmOp *op, GError **error);
 gboolean cli_machine_stop (CliMachine *machine, guint grace_s, const VmOp *op, GError **error);
 gboolean cli_machine_destroy (CliMachine *machine, const VmOp *op, GError **error);
-/* Brings an existing VM up to @spec as far as that is possible in its state, and tells what has to
- * wait. */
-gboolean
-cli_machine_update (CliMachine *machine, const VmSpec *spec, const VmOp *op, GError **error);
 /* Waits for SSH and runs the steps that have to run. */
 gboolean cli_machine_provision (CliMachine *machine, const VmOp *op, GError **error);
 /* Waits until the guest's sshd greets; the connection is the caller's. */

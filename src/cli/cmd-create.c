@@ -76,9 +76,7 @@ read_sizes (VmDef *def, const CliArgs *args, GError **error)
 static VmDef *
 read_def (const CliArgs *args, GError **error)
 {
-  const char *name = cli_args_get (args, "name");
-  if (name == NULL && args->names->len > 0)
-    name = args->names->pdata[0];
+  const char *name = cli_args_get_name (args, error);
   if (name == NULL || !vm_name_check (name, error))
     return NULL;
   g_autoptr (VmDef) def = vm_def_new (name);
@@ -109,7 +107,7 @@ create_one (Cli *cli, const char *name, gpointer data, const VmOp *op, GError **
 {
   Creation *creation = data;
   g_autoptr (CliMachine) machine =
-      cli_machine_create (cli, g_steal_pointer (&creation->spec), NULL, op, error);
+      cli_machine_create (cli, g_steal_pointer (&creation->spec), op, error);
   return machine != NULL && (!creation->start || cli_machine_start (machine, op, error));
 }
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #define LOW_SPACE_GIB 2
 
@@ -29,13 +28,19 @@ check_program (const char *program, const char *flag, Verdict if_missing, const 
   if (!vm_proc_run (argv, &result, &limit, &error))
     return (Finding){ if_missing, g_strdup (error->message), mend };
   const char *said = *result.out != '\0' ? result.out : result.err;
+  if (!vm_proc_result_is_success (&result))
+    return (Finding){ FINDING_BROKEN, g_strdup_printf ("%s does not run: %s", program, said),
+                      mend };
   return (Finding){ FINDING_OK, g_strndup (said, strcspn (said, "\n")), NULL };
 }
 
 static Finding
 check_qemu (Cli *cli)
 {
-  const char *program = cli->config.qemu != NULL ? cli->config.qemu : "qemu-system-x86_64";
+  g_autoptr (GError) error = NULL;
+  g_autofree char *program = vm_qemu_find_program (cli->config.qemu, &error);
+  if (program == NULL)
+    return (Finding){ FINDING_BROKEN, g_strdup (error->message), "apt install qemu-system-x86" };
   return check_program (program, "--version", FINDING_BROKEN, "apt install qemu-system-x86");
 }
 
@@ -66,8 +71,10 @@ check_kvm (Cli *cli)
 static Finding
 check_firmware (Cli *cli)
 {
-  if (access ("/usr/share/OVMF", R_OK) == 0 || access ("/usr/share/edk2", R_OK) == 0)
-    return (Finding){ FINDING_OK, g_strdup ("OVMF is there"), NULL };
+  const char *code;
+  const char *vars;
+  if (vm_qemu_find_firmware (&code, &vars, NULL))
+    return (Finding){ FINDING_OK, g_strdup (code), NULL };
   return (Finding){ FINDING_WARNING, g_strdup ("no OVMF: VMs with `uefi #true` cannot start"),
                     "apt install ovmf" };
 }
@@ -109,8 +116,9 @@ static void
 print_finding (Cli *cli, const char *name, const Finding *finding)
 {
   static const char *const colors[] = { "\033[32m", "\033[33m", "\033[31m" };
-  cli_print (cli, "%s%-8s%s %-12s %s\n", cli->color ? colors[finding->verdict] : "",
-             verdict_words[finding->verdict], cli->color ? "\033[0m" : "", name, finding->detail);
+  cli_print (cli, "%s%-8s%s %-12s %s\n", cli->color_out ? colors[finding->verdict] : "",
+             verdict_words[finding->verdict], cli->color_out ? "\033[0m" : "", name,
+             finding->detail);
   if (finding->mend != NULL)
     cli_print (cli, "%22s%s\n", "→ ", finding->mend);
 }

@@ -59,6 +59,8 @@ ask_state (gpointer data, const VmOp *op, GError **error)
       entry->ip = NULL;
   } else if (entry->row->phase != VM_PHASE_PREPARED) {
     entry->info.state = VM_STATE_PREPARING;
+    entry->info.detail =
+        g_strdup (entry->row->phase == VM_PHASE_DESTROYING ? "half destroyed" : "half made");
   } else if (entry->info.state == VM_STATE_DESTROYED) {
     entry->info.state = VM_STATE_FAILED;
     entry->info.detail = g_strdup ("its folder is gone");
@@ -149,46 +151,29 @@ print_table (Cli *cli, GPtrArray *entries)
 }
 
 static void
-set_string (JsonBuilder *builder, const char *member, const char *value)
-{
-  json_builder_set_member_name (builder, member);
-  if (value != NULL)
-    json_builder_add_string_value (builder, value);
-  else
-    json_builder_add_null_value (builder);
-}
-
-static void
-set_int (JsonBuilder *builder, const char *member, gint64 value)
-{
-  json_builder_set_member_name (builder, member);
-  json_builder_add_int_value (builder, value);
-}
-
-static void
 add_json (JsonBuilder *builder, const Entry *entry)
 {
   const VmHandle *handle = entry->handle;
   gboolean ssh = handle != NULL && entry_runs (entry) && handle->ssh_host != NULL;
   json_builder_begin_object (builder);
-  set_string (builder, "name", entry->row->name);
-  set_string (builder, "state", vm_state_to_string (entry->info.state));
-  set_string (builder, "detail", entry->info.detail);
-  set_string (builder, "backend", entry->row->backend);
-  set_string (builder, "vmfile", entry->row->origin);
-  set_int (builder, "created", entry->row->created_s);
-  set_int (builder, "pid", entry->info.pid);
+  cli_json_text (builder, "name", entry->row->name);
+  cli_json_text (builder, "state", vm_state_to_string (entry->info.state));
+  cli_json_text (builder, "detail", entry->info.detail);
+  cli_json_text (builder, "backend", entry->row->backend);
+  cli_json_text (builder, "vmfile", entry->row->origin);
+  cli_json_int (builder, "created", entry->row->created_s);
+  cli_json_int (builder, "pid", entry->info.pid);
   if (handle != NULL) {
-    set_int (builder, "vcpus", handle->spec->vcpus);
-    set_int (builder, "memory-mib", (gint64) handle->spec->memory_mib);
-    set_string (builder, "accel", vm_accel_to_string (handle->accel));
-    set_string (builder, "image", handle->spec->image);
-    set_string (builder, "dir", handle->dir);
-    set_string (builder, "ssh-user", handle->spec->ssh_user);
+    cli_json_int (builder, "vcpus", handle->spec->vcpus);
+    cli_json_int (builder, "memory-mib", (gint64) handle->spec->memory_mib);
+    cli_json_text (builder, "accel", vm_accel_to_string (handle->accel));
+    cli_json_text (builder, "image", handle->spec->image);
+    cli_json_text (builder, "dir", handle->dir);
+    cli_json_text (builder, "ssh-user", handle->spec->ssh_user);
   }
-  set_string (builder, "ssh-host", ssh ? handle->ssh_host : NULL);
-  set_int (builder, "ssh-port", ssh ? handle->ssh_port : 0);
-  set_string (builder, "ip", entry->ip);
+  cli_json_text (builder, "ssh-host", ssh ? handle->ssh_host : NULL);
+  cli_json_int (builder, "ssh-port", ssh ? handle->ssh_port : 0);
+  cli_json_text (builder, "ip", entry->ip);
   json_builder_end_object (builder);
 }
 
@@ -291,11 +276,13 @@ print_events (Cli *cli, VmStore *store, const char *name)
 static int
 run_status (Cli *cli, const CliArgs *args, GError **error)
 {
-  g_auto (GStrv) names = cli_select_names (cli, args, error);
-  if (names == NULL || names[0] == NULL)
-    return names == NULL ? 1 : list (cli, FALSE, error);
-  g_autoptr (CliMachine) machine = cli_machine_peek (cli, names[0], error);
-  g_autoptr (VmRow) row = machine != NULL ? vm_store_get (machine->store, names[0], error) : NULL;
+  if (args->names->len == 0 && !cli_args_has (args, "name"))
+    return list (cli, FALSE, error);
+  const char *name = cli_args_get_name (args, error);
+  if (name == NULL)
+    return 2;
+  g_autoptr (CliMachine) machine = cli_machine_peek (cli, name, error);
+  g_autoptr (VmRow) row = machine != NULL ? vm_store_get (machine->store, name, error) : NULL;
   if (row == NULL)
     return 1;
   Entry *entry = entry_new (cli, row);
@@ -306,7 +293,7 @@ run_status (Cli *cli, const CliArgs *args, GError **error)
     cli_print_json (cli, json_builder_get_root (builder));
   } else {
     print_status (cli, entry);
-    print_events (cli, machine->store, names[0]);
+    print_events (cli, machine->store, name);
   }
   entry_free (entry);
   return 0;

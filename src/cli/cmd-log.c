@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "cli/cli.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #define MAX_LINES 100000
 
 static const CliOption options[] = {
@@ -22,17 +25,20 @@ static const struct {
   { "provision", VM_FILE_PROVISION_LOG },
 };
 
+/* Read and not mapped: a start truncates qemu.log under whoever looks at it. */
 static void
 print_file (Cli *cli, const char *path, guint64 lines)
 {
+  char buffer[65536];
+  ssize_t n;
   if (lines != 0) {
     g_autofree char *tail = vm_file_tail (path, (guint) lines);
     cli_print (cli, "%s", tail);
     return;
   }
-  g_autoptr (GMappedFile) file = g_mapped_file_new (path, FALSE, NULL);
-  if (file != NULL && g_mapped_file_get_length (file) > 0)
-    cli_relay (cli, FALSE, g_mapped_file_get_contents (file), g_mapped_file_get_length (file));
+  vm_autofd int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  while (fd >= 0 && (n = read (fd, buffer, sizeof buffer)) > 0)
+    cli_relay (cli, FALSE, buffer, (gsize) n);
 }
 
 static int
@@ -53,10 +59,10 @@ static int
 run_log (Cli *cli, const CliArgs *args, GError **error)
 {
   guint64 lines;
-  g_auto (GStrv) names = cli_select_names (cli, args, error);
-  if (names == NULL || !cli_args_get_number (args, "tail", 1, MAX_LINES, 0, &lines, error))
+  const char *name = cli_args_get_name (args, error);
+  if (name == NULL || !cli_args_get_number (args, "tail", 1, MAX_LINES, 0, &lines, error))
     return 1;
-  g_autoptr (CliMachine) machine = cli_machine_peek (cli, names[0], error);
+  g_autoptr (CliMachine) machine = cli_machine_peek (cli, name, error);
   if (machine == NULL)
     return 1;
   if (cli_args_has (args, "events"))

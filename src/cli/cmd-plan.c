@@ -54,7 +54,7 @@ plan_steps (Plan *plan, VmStore *store, VmHandle *handle, const VmSpec *spec, GE
 {
   const VmProvision provision = { .store = store, .vm = handle };
   vm_handle_set_spec (handle, vm_spec_merge (handle->spec, spec, VM_CHANGE_RESTART));
-  return vm_provision_count_pending (&provision, &plan->pending, error);
+  return vm_provision_count_pending (&provision, &plan->pending, NULL, error);
 }
 
 static gboolean
@@ -121,35 +121,24 @@ print_plan (Cli *cli, const Plan *plan)
 }
 
 static void
-add_text (JsonBuilder *builder, const char *member, const char *text)
-{
-  json_builder_set_member_name (builder, member);
-  if (text != NULL)
-    json_builder_add_string_value (builder, text);
-  else
-    json_builder_add_null_value (builder);
-}
-
-static void
 add_json (JsonBuilder *builder, const Plan *plan)
 {
   json_builder_begin_object (builder);
-  add_text (builder, "name", plan->def->name);
-  add_text (builder, "action", plan->action);
+  cli_json_text (builder, "name", plan->def->name);
+  cli_json_text (builder, "action", plan->action);
   json_builder_set_member_name (builder, "changes");
   json_builder_begin_array (builder);
   for (guint i = 0; i < plan->changes->len; i++) {
     const VmChange *change = plan->changes->pdata[i];
     json_builder_begin_object (builder);
-    add_text (builder, "setting", change->setting);
-    add_text (builder, "class", vm_change_kind_to_string (change->kind));
-    add_text (builder, "from", change->from);
-    add_text (builder, "to", change->to);
+    cli_json_text (builder, "setting", change->setting);
+    cli_json_text (builder, "class", vm_change_kind_to_string (change->kind));
+    cli_json_text (builder, "from", change->from);
+    cli_json_text (builder, "to", change->to);
     json_builder_end_object (builder);
   }
   json_builder_end_array (builder);
-  json_builder_set_member_name (builder, "steps-pending");
-  json_builder_add_int_value (builder, plan->pending);
+  cli_json_int (builder, "steps-pending", plan->pending);
   json_builder_end_object (builder);
 }
 

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@
 /* ssh ends in exec of OpenSSH, which in turn gets its connection from `vmctl dial`: that one knows
  * the VM's port, and tries again where a booting or busy sshd turns a connection away, which
  * OpenSSH itself would not. */
+
+static const char *const standard_keys[] = { "id_ed25519", "id_ecdsa", "id_rsa" };
 
 static const CliOption options[] = {
   { "name", 'n', "NAME", "the same as the argument" },
@@ -45,11 +48,8 @@ dial (Cli *cli, CliMachine *machine, int *out_fd)
 static char *
 pick_name (Cli *cli, const CliArgs *args, GError **error)
 {
-  const char *name = cli_args_get (args, "name");
-  if (args->names->len > 0)
-    name = args->names->pdata[0];
-  if (name != NULL)
-    return g_strdup (name);
+  if (cli_args_has (args, "name") || args->names->len > 0)
+    return g_strdup (cli_args_get_name (args, error));
   g_autoptr (CliProject) project = cli_project_load (cli, args, error);
   if (project == NULL)
     return NULL;
@@ -143,10 +143,17 @@ ssh_command (const CliMachine *machine, const CliArgs *args)
   push (argv, "StrictHostKeyChecking=%s", pinned ? "yes" : "accept-new");
   push (argv, "-o");
   push (argv, "LogLevel=ERROR");
+  /* Else every key of an agent would be offered first, and sshd gives up after a few. */
+  push (argv, "-o");
+  push (argv, "IdentitiesOnly=yes");
   push_key (argv, cli_args_get (args, "key"));
   push (argv, "-i");
   push (argv, VM_FILE_PRIVATE_KEY);
   push_key (argv, handle->spec->private_key);
+  for (gsize i = 0; i < G_N_ELEMENTS (standard_keys); i++) {
+    g_autofree char *path = g_build_filename (g_get_home_dir (), ".ssh", standard_keys[i], NULL);
+    push_key (argv, path);
+  }
   push (argv, "-l");
   push (argv, "%s", user != NULL ? user : handle->spec->ssh_user);
   push (argv, "%s", handle->spec->name);
@@ -171,6 +178,7 @@ run_ssh (Cli *cli, const CliArgs *args, GError **error)
     vm_error_set_errno (error, errno, "cannot enter %s", machine->handle->dir);
     return 1;
   }
+  signal (SIGPIPE, SIG_DFL);
   execvp ("ssh", (char **) argv->pdata);
   vm_error_set_errno (error, errno, "cannot run ssh");
   vm_error_help (error, "install OpenSSH's client (Debian: apt install openssh-client)");

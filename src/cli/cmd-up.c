@@ -44,42 +44,14 @@ check_dependencies (const Up *up, const VmDef *def, GError **error)
   return TRUE;
 }
 
-/* A VM belongs to the VMFile that made it, so that two projects with a "web" each do not fight. */
-static gboolean
-check_origin (const Up *up, const VmRow *row, GError **error)
-{
-  if (up->adopt || g_strcmp0 (row->origin, up->project->path) == 0)
-    return TRUE;
-  vm_error_set (error, VM_ERROR_VM_EXISTS, "VM \"%s\" was made %s%s", row->name,
-                row->origin != NULL ? "from " : "by `vmctl create`",
-                row->origin != NULL ? row->origin : "");
-  return vm_error_help (error,
-                        "give this one another name, or take that one over: vmctl up --adopt");
-}
-
-/* The VM as it is, brought up to date; or a new one. */
 static CliMachine *
-open_or_create (Cli *cli, const Up *up, const VmDef *def, const VmOp *op, GError **error)
+bring (Cli *cli, const Up *up, const VmDef *def, const VmOp *op, GError **error)
 {
   const char *backend = vm_hypervisor_default_backend ();
-  g_autoptr (VmSpec) spec = vm_def_resolve (def, up->project->dir, backend, error);
-  g_autoptr (VmStore) store = spec != NULL ? vm_store_open (cli->data_dir, error) : NULL;
-  g_autoptr (VmRow) row = NULL;
-  if (store == NULL || !vm_store_find (store, def->name, &row, error))
+  VmSpec *spec = vm_def_resolve (def, up->project->dir, backend, error);
+  if (spec == NULL)
     return NULL;
-  if (row == NULL && cli_recover (cli, store, def->name) &&
-      !vm_store_find (store, def->name, &row, error))
-    return NULL;
-  if (row == NULL || row->phase != VM_PHASE_PREPARED || !cli_machine_is_there (cli, row))
-    return cli_machine_create (cli, g_steal_pointer (&spec), up->project->path, op, error);
-
-  if (!check_origin (up, row, error))
-    return NULL;
-  g_autoptr (CliMachine) machine = cli_machine_open (cli, def->name, "up", op, error);
-  if (machine == NULL || !cli_machine_update (machine, spec, op, error) ||
-      !vm_store_set_origin (machine->store, def->name, up->project->path, error))
-    return NULL;
-  return g_steal_pointer (&machine);
+  return cli_machine_bring (cli, spec, up->project->path, up->adopt, op, error);
 }
 
 static gboolean
@@ -87,7 +59,7 @@ bring_up (Cli *cli, const Up *up, const VmDef *def, const VmOp *op, GError **err
 {
   if (!check_dependencies (up, def, error))
     return FALSE;
-  g_autoptr (CliMachine) machine = open_or_create (cli, up, def, op, error);
+  g_autoptr (CliMachine) machine = bring (cli, up, def, op, error);
   if (machine == NULL || !cli_machine_start (machine, op, error))
     return FALSE;
   if (up->provision && !cli_machine_provision (machine, op, error))
@@ -173,7 +145,7 @@ run_down (Cli *cli, const CliArgs *args, GError **error)
 
 const CliVerb cli_verb_up = {
   .name = "up",
-  .synopsis = "[--file=FILE] [--name=NAME]… [--no-provision]",
+  .synopsis = "[--file=FILE] [--name=NAME]… [--no-provision] [--adopt]",
   .summary = "bring up the VMs of the VMFile",
   .options = up_options,
   .max_names = 0,

@@ -30,8 +30,8 @@ on_signal (gpointer data)
   if (interrupts->first_us != 0 && now_us - interrupts->first_us < IMPATIENT_US)
     _exit (EXIT_INTERRUPTED);
   interrupts->first_us = now_us;
+  g_cancellable_cancel (interrupts->cli->cancel); /* before printing, which may block */
   cli_progress (interrupts->cli, "vmctl", "interrupted; tidying up");
-  g_cancellable_cancel (interrupts->cli->cancel);
   return G_SOURCE_CONTINUE;
 }
 
@@ -70,11 +70,13 @@ cli_for_each (Cli *cli, char **names, guint parallel, CliJobFunc func, gpointer 
     named[i] = (NamedJob){ cli, names[i], func, data };
     jobs[i] = (VmJob){ run_named, &named[i], NULL };
   }
-  guint int_source = g_unix_signal_add (SIGINT, on_signal, &interrupts);
-  guint term_source = g_unix_signal_add (SIGTERM, on_signal, &interrupts);
+  static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+  guint sources[G_N_ELEMENTS (signals)];
+  for (gsize i = 0; i < G_N_ELEMENTS (signals); i++)
+    sources[i] = g_unix_signal_add (signals[i], on_signal, &interrupts);
   vm_run_all (jobs, n, parallel, &op);
-  g_source_remove (int_source);
-  g_source_remove (term_source);
+  for (gsize i = 0; i < G_N_ELEMENTS (signals); i++)
+    g_source_remove (sources[i]);
   return report (cli, jobs, n);
 }
 
@@ -91,21 +93,32 @@ all_names (Cli *cli, GError **error)
   return names;
 }
 
+static void
+add_once (GPtrArray *names, const char *name)
+{
+  if (!g_ptr_array_find_with_equal_func (names, name, g_str_equal, NULL))
+    g_ptr_array_add (names, g_strdup (name));
+}
+
 char **
 cli_select_names (Cli *cli, const CliArgs *args, GError **error)
 {
+  const GPtrArray *named = cli_args_get_all (args, "name");
   GPtrArray *names;
   if (cli_args_has (args, "all")) {
+    if (args->names->len > 0 || named != NULL) {
+      vm_error_set (error, VM_ERROR_USAGE, "either names or --all, not both");
+      return NULL;
+    }
     names = all_names (cli, error);
     if (names == NULL)
       return NULL;
   } else {
-    const GPtrArray *named = cli_args_get_all (args, "name");
     names = g_ptr_array_new ();
     for (guint i = 0; i < args->names->len; i++)
-      g_ptr_array_add (names, g_strdup (args->names->pdata[i]));
+      add_once (names, args->names->pdata[i]);
     for (guint i = 0; named != NULL && i < named->len; i++)
-      g_ptr_array_add (names, g_strdup (named->pdata[i]));
+      add_once (names, named->pdata[i]);
   }
   g_ptr_array_add (names, NULL);
   return (char **) g_ptr_array_free (names, FALSE);

@@ -57,6 +57,14 @@ load (CliMachine *self, const VmRow *row, GError **error)
   return self->handle != NULL;
 }
 
+/* Whatever state its record is in: where the VM lies follows from its name. */
+static void
+load_for_destruction (CliMachine *self, const VmRow *row)
+{
+  if (!load (self, row, NULL))
+    self->handle = vm_handle_new_bare (row->name, row->backend, self->cli->data_dir);
+}
+
 static gboolean
 save (CliMachine *self, GError **error)
 {
@@ -65,12 +73,11 @@ save (CliMachine *self, GError **error)
          cli_record_write (self->handle, self->origin, error);
 }
 
-/* Notes in the journal how @operation ended; passes @succeeded through. */
+/* Notes in the journal how @operation ended (@error tells why it failed); passes @succeeded on. */
 static gboolean
 note (CliMachine *self, const char *operation, gboolean succeeded, GError **error)
 {
-  const char *outcome =
-      succeeded || error == NULL || *error == NULL ? "ok" : vm_error_name (*error);
+  const char *outcome = succeeded ? "ok" : vm_error_name (*error);
   vm_store_event (self->store, self->handle->spec->name, operation, outcome, NULL);
   return succeeded;
 }
@@ -99,7 +106,11 @@ cli_machine_open (Cli *cli, const char *name, const char *purpose, const VmOp *o
   if (exists == NULL || !lock (self, name, purpose, op, error))
     return NULL;
   g_autoptr (VmRow) row = vm_store_get (self->store, name, error);
-  if (row == NULL || !load (self, row, error))
+  if (row == NULL)
+    return NULL;
+  if (g_str_equal (purpose, "destroy"))
+    load_for_destruction (self, row);
+  else if (!load (self, row, error))
     return NULL;
   return g_steal_pointer (&self);
 }
@@ -122,13 +133,6 @@ is_gone (Cli *cli, const VmHandle *handle)
   g_auto (VmStateInfo) info = { 0 };
   return vm_hypervisor_state (cli_hypervisor (cli), handle, &info, NULL, NULL) &&
          info.state == VM_STATE_DESTROYED;
-}
-
-gboolean
-cli_machine_is_there (Cli *cli, const VmRow *row)
-{
-  g_autoptr (VmHandle) handle = vm_handle_from_json (row->handle, NULL);
-  return handle == NULL || !is_gone (cli, handle);
 }
 
 /* Removes what a making or unmaking that was cut off has left: a row that is not finished, or one
@@ -184,46 +188,136 @@ prepare (CliMachine *self, const VmOp *op, GError **error)
   return FALSE;
 }
 
-/* A spec that names a URL gets the path of its local copy. */
+/* A spec that names a URL gets the path of its local copy; either is checked against the sum. */
 static gboolean
-locate_image (VmSpec *spec, GError **error)
+locate_image (VmSpec *spec, const VmOp *op, GError **error)
 {
   if (spec->image == NULL)
     spec->image = vm_image_locate (spec->image_url, error);
-  return spec->image != NULL;
+  if (spec->image == NULL)
+    return FALSE;
+  return spec->checksum == NULL || vm_image_verify (spec->image, spec->checksum, op, error);
 }
 
-/* Nobody else has the name: neither in the store, nor by a folder that tells of a VM. */
-static gboolean
-check_is_new (CliMachine *self, const char *name, GError **error)
+/* Tells which of the changes wait, and for what. */
+static void
+announce (CliMachine *self, const GPtrArray *changes, VmChangeKind applied)
 {
-  g_autoptr (VmRow) row = NULL;
-  if (!vm_store_find (self->store, name, &row, error))
+  for (guint i = 0; i < changes->len; i++) {
+    const VmChange *change = changes->pdata[i];
+    g_autofree char *text = cli_describe_change (change);
+    if (change->kind == VM_CHANGE_RECREATE)
+      cli_progress (self->cli, self->handle->spec->name,
+                    "%s: takes a new VM (vmctl down --destroy, then up)", text);
+    else if (change->kind > applied)
+      cli_progress (self->cli, self->handle->spec->name, "%s: when it is started next", text);
+    else
+      cli_progress (self->cli, self->handle->spec->name, "%s", text);
+  }
+}
+
+/* Brings the VM up to @spec as far as its state allows. */
+static gboolean
+update (CliMachine *self, const VmSpec *spec, const VmOp *op, GError **error)
+{
+  g_auto (VmStateInfo) info = { 0 };
+  if (!vm_hypervisor_state (cli_hypervisor (self->cli), self->handle, &info, op, error))
     return FALSE;
-  if (row == NULL && !cli_recover (self->cli, self->store, name))
+  gboolean runs = info.state == VM_STATE_RUNNING || info.state == VM_STATE_SUSPENDED;
+  VmChangeKind deepest = runs ? VM_CHANGE_HOT : VM_CHANGE_RESTART;
+  g_autoptr (GPtrArray) changes = vm_spec_changes (self->handle->spec, spec);
+  announce (self, changes, deepest);
+  vm_handle_set_spec (self->handle, vm_spec_merge (self->handle->spec, spec, deepest));
+  return save (self, error);
+}
+
+/* Makes the VM whose lock this already holds. */
+static gboolean
+make (CliMachine *self, VmSpec *spec, const char *origin, const VmOp *op, GError **error)
+{
+  g_autoptr (VmSpec) owned = spec;
+  g_autoptr (GError) cause = NULL;
+  g_auto (VmStateInfo) info = { 0 };
+  if (!locate_image (owned, op, error))
+    return FALSE;
+  self->handle = vm_handle_new (g_steal_pointer (&owned), self->cli->data_dir);
+  self->origin = g_strdup (origin);
+  self->phase = VM_PHASE_PREPARED;
+  /* A backend that this build does not have is found out before anything is recorded. */
+  if (!vm_hypervisor_state (cli_hypervisor (self->cli), self->handle, &info, op, error) ||
+      !clear_stray_folder (self, op, error))
+    return FALSE;
+  cli_progress (self->cli, self->handle->spec->name, "making disk, seed and keys");
+  if (note (self, "create", prepare (self, op, &cause), &cause))
     return TRUE;
-  return vm_error_set (error, VM_ERROR_VM_EXISTS, "there is a VM \"%s\" already", name);
+  g_propagate_error (error, g_steal_pointer (&cause));
+  return FALSE;
+}
+
+/* Locks the name and loads what there is of the VM, once what is unfinished was cleared away; a
+ * machine without a handle when there is nothing. */
+static CliMachine *
+open_if_there (Cli *cli, const char *name, const char *purpose, const VmOp *op, GError **error)
+{
+  g_autoptr (CliMachine) self = machine_new (cli, error);
+  g_autoptr (VmRow) row = NULL;
+  if (self == NULL || !lock (self, name, purpose, op, error) ||
+      !clear_unfinished (self, name, op, error) || !vm_store_find (self->store, name, &row, error))
+    return NULL;
+  if (row == NULL && cli_recover (cli, self->store, name) &&
+      !vm_store_find (self->store, name, &row, error))
+    return NULL;
+  if (row != NULL && !load (self, row, error))
+    return NULL;
+  return g_steal_pointer (&self);
 }
 
 CliMachine *
-cli_machine_create (Cli *cli, VmSpec *spec, const char *origin, const VmOp *op, GError **error)
+cli_machine_create (Cli *cli, VmSpec *spec, const VmOp *op, GError **error)
 {
   g_autoptr (VmSpec) owned = spec;
-  g_autoptr (CliMachine) self = machine_new (cli, error);
-  if (self == NULL || !lock (self, owned->name, "create", op, error) ||
-      !clear_unfinished (self, owned->name, op, error) ||
-      !check_is_new (self, owned->name, error) || !locate_image (owned, error))
+  g_autoptr (CliMachine) self = open_if_there (cli, owned->name, "create", op, error);
+  if (self == NULL)
     return NULL;
-  self->handle = vm_handle_new (g_steal_pointer (&owned), cli->data_dir);
+  if (self->handle != NULL) {
+    vm_error_set (error, VM_ERROR_VM_EXISTS, "there is a VM \"%s\" already", owned->name);
+    return NULL;
+  }
+  return make (self, g_steal_pointer (&owned), NULL, op, error) ? g_steal_pointer (&self) : NULL;
+}
+
+/* A VM belongs to the VMFile that made it, so that two projects with a "web" each do not fight. */
+static gboolean
+check_origin (const CliMachine *self, const char *origin, GError **error)
+{
+  if (g_strcmp0 (self->origin, origin) == 0)
+    return TRUE;
+  vm_error_set (error, VM_ERROR_VM_EXISTS, "VM \"%s\" was made %s%s", self->handle->spec->name,
+                self->origin != NULL ? "from " : "by `vmctl create`",
+                self->origin != NULL ? self->origin : "");
+  return vm_error_help (error,
+                        "give this one another name, or take that one over: vmctl up --adopt");
+}
+
+CliMachine *
+cli_machine_bring (Cli *cli, VmSpec *spec, const char *origin, gboolean adopt, const VmOp *op,
+                   GError **error)
+{
+  g_autoptr (VmSpec) owned = spec;
+  g_autoptr (CliMachine) self = open_if_there (cli, owned->name, "up", op, error);
+  if (self == NULL)
+    return NULL;
+  if (self->handle == NULL)
+    return make (self, g_steal_pointer (&owned), origin, op, error) ? g_steal_pointer (&self)
+                                                                    : NULL;
+  if (!adopt && !check_origin (self, origin, error))
+    return NULL;
+  g_free (self->origin);
   self->origin = g_strdup (origin);
-  self->phase = VM_PHASE_PREPARED;
-  g_auto (VmStateInfo) info = { 0 };
-  /* A backend that this build does not have is found out before anything is recorded. */
-  if (!vm_hypervisor_state (cli_hypervisor (cli), self->handle, &info, op, error) ||
-      !clear_stray_folder (self, op, error))
+  if (!vm_store_set_origin (self->store, owned->name, origin, error) ||
+      !update (self, owned, op, error))
     return NULL;
-  cli_progress (cli, self->handle->spec->name, "making disk, seed and keys");
-  return note (self, "create", prepare (self, op, error), error) ? g_steal_pointer (&self) : NULL;
+  return g_steal_pointer (&self);
 }
 
 void
@@ -351,68 +445,58 @@ cli_machine_start (CliMachine *self, const VmOp *op, GError **error)
   return FALSE;
 }
 
+static gboolean
+stop (CliMachine *self, guint grace_s, gboolean *out_forced, const VmOp *op, GError **error)
+{
+  return vm_hypervisor_stop (cli_hypervisor (self->cli), self->handle, grace_s, out_forced, op,
+                             error) &&
+         vm_store_release_ports (self->store, self->handle->spec->name, error);
+}
+
 gboolean
 cli_machine_stop (CliMachine *self, guint grace_s, const VmOp *op, GError **error)
 {
   const char *name = self->handle->spec->name;
   g_auto (VmStateInfo) info = { 0 };
+  g_autoptr (GError) cause = NULL;
   gboolean forced = FALSE;
-  VmHypervisor *hypervisor = cli_hypervisor (self->cli);
 
-  if (!vm_hypervisor_state (hypervisor, self->handle, &info, op, error))
+  if (!vm_hypervisor_state (cli_hypervisor (self->cli), self->handle, &info, op, error))
     return FALSE;
   gboolean runs = info.state == VM_STATE_RUNNING || info.state == VM_STATE_SUSPENDED;
   if (runs)
     cli_progress (self->cli, name, "stopping");
-  if (!vm_hypervisor_stop (hypervisor, self->handle, grace_s, &forced, op, error) ||
-      !vm_store_release_ports (self->store, name, error))
+  gboolean stopped = stop (self, grace_s, &forced, op, &cause);
+  if (!note (self, forced ? "stop (forced)" : "stop", stopped, &cause)) {
+    g_propagate_error (error, g_steal_pointer (&cause));
     return FALSE;
+  }
   if (runs)
     cli_progress (self->cli, name, forced ? "stopped by force" : "stopped");
-  return note (self, forced ? "stop (forced)" : "stop", TRUE, NULL);
+  return TRUE;
+}
+
+static gboolean
+destroy (CliMachine *self, const VmOp *op, GError **error)
+{
+  const char *name = self->handle->spec->name;
+  return vm_store_set_phase (self->store, name, VM_PHASE_DESTROYING, error) &&
+         vm_hypervisor_destroy (cli_hypervisor (self->cli), self->handle, op, error) &&
+         vm_store_remove (self->store, name, error);
 }
 
 gboolean
 cli_machine_destroy (CliMachine *self, const VmOp *op, GError **error)
 {
   const char *name = self->handle->spec->name;
-  if (!vm_store_set_phase (self->store, name, VM_PHASE_DESTROYING, error) ||
-      !vm_hypervisor_destroy (cli_hypervisor (self->cli), self->handle, op, error) ||
-      !vm_store_remove (self->store, name, error))
+  g_autoptr (GError) cause = NULL;
+  if (!note (self, "destroy", destroy (self, op, &cause), &cause)) {
+    g_propagate_error (error, g_steal_pointer (&cause));
     return FALSE;
-  cli_progress (self->cli, name, "destroyed");
-  return note (self, "destroy", TRUE, NULL);
-}
-
-/* Tells which of the changes wait, and for what. */
-static void
-announce (CliMachine *self, const GPtrArray *changes, VmChangeKind applied)
-{
-  for (guint i = 0; i < changes->len; i++) {
-    const VmChange *change = changes->pdata[i];
-    g_autofree char *text = cli_describe_change (change);
-    if (change->kind == VM_CHANGE_RECREATE)
-      cli_progress (self->cli, self->handle->spec->name,
-                    "%s: takes a new VM (vmctl down --destroy, then up)", text);
-    else if (change->kind > applied)
-      cli_progress (self->cli, self->handle->spec->name, "%s: when it is started next", text);
-    else
-      cli_progress (self->cli, self->handle->spec->name, "%s", text);
   }
-}
-
-gboolean
-cli_machine_update (CliMachine *self, const VmSpec *spec, const VmOp *op, GError **error)
-{
-  g_auto (VmStateInfo) info = { 0 };
-  if (!vm_hypervisor_state (cli_hypervisor (self->cli), self->handle, &info, op, error))
-    return FALSE;
-  gboolean runs = info.state == VM_STATE_RUNNING || info.state == VM_STATE_SUSPENDED;
-  VmChangeKind deepest = runs ? VM_CHANGE_HOT : VM_CHANGE_RESTART;
-  g_autoptr (GPtrArray) changes = vm_spec_changes (self->handle->spec, spec);
-  announce (self, changes, deepest);
-  vm_handle_set_spec (self->handle, vm_spec_merge (self->handle->spec, spec, deepest));
-  return save (self, error);
+  vm_lock_remove (g_steal_pointer (&self->lock));
+  cli_progress (self->cli, name, "destroyed");
+  return TRUE;
 }
 
 /* The keys to try, in order, NULL-terminated; owned by the caller, strings included. */
@@ -518,7 +602,7 @@ cli_machine_provision (CliMachine *self, const VmOp *op, GError **error)
   const char *name = self->handle->spec->name;
   guint pending = 0;
   g_autoptr (GError) cause = NULL;
-  if (!vm_provision_count_pending (&provision, &pending, error))
+  if (!vm_provision_count_pending (&provision, &pending, op, error))
     return FALSE;
   if (pending == 0)
     return TRUE;

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,14 +97,25 @@ take_verb (char **argv, GError **error)
 }
 
 static gboolean
-wants_color (const char *when)
+wants_color (const char *when, int fd)
 {
   const char *no_color = g_getenv ("NO_COLOR");
   if (g_strcmp0 (when, "always") == 0)
     return TRUE;
   if (g_strcmp0 (when, "never") == 0 || (no_color != NULL && *no_color != '\0'))
     return FALSE;
-  return isatty (STDERR_FILENO) && g_strcmp0 (g_getenv ("TERM"), "dumb") != 0;
+  return isatty (fd) && g_strcmp0 (g_getenv ("TERM"), "dumb") != 0;
+}
+
+static gboolean
+read_color (Cli *cli, const char *when, GError **error)
+{
+  static const char *const words[] = { "auto", "always", "never", NULL };
+  cli->color = wants_color (when, STDERR_FILENO);
+  cli->color_out = wants_color (when, STDOUT_FILENO);
+  return when == NULL || g_strv_contains (words, when) ||
+         vm_error_set (error, VM_ERROR_USAGE, "--color takes auto, always or never, not \"%s\"",
+                       when);
 }
 
 static gboolean
@@ -129,28 +141,37 @@ set_up (Cli *cli, const CliArgs *args, GError **error)
 {
   const char *qemu = g_getenv ("VMCTL_QEMU");
   cli->quiet = cli_args_has (args, "quiet");
-  cli->verbose = cli_args_count (args, "verbose");
-  cli->color = wants_color (cli_args_get (args, "color"));
+  if (cli_args_has (args, "verbose"))
+    g_log_set_debug_enabled (TRUE);
   cli->config.qemu = qemu != NULL && *qemu != '\0' ? qemu : NULL;
   cli->config.warn = warn;
   cli->config.warn_data = cli;
-  return read_accel (cli, error);
+  return read_color (cli, cli_args_get (args, "color"), error) && read_accel (cli, error);
+}
+
+/* Without a command there is --help and --version. */
+static int
+run_without_verb (const char *word, GError **error)
+{
+  if (g_strcmp0 (word, "--version") == 0) {
+    printf ("vmctl " VMCTL_VERSION "\n");
+    return 0;
+  }
+  if (word != NULL && !g_str_equal (word, "--help") && !g_str_equal (word, "-h")) {
+    vm_error_set (error, VM_ERROR_USAGE, "no command, and no option of vmctl itself: %s", word);
+    return 2;
+  }
+  print_help ();
+  return word != NULL ? 0 : 2;
 }
 
 static int
 run (Cli *cli, char **argv, GError **error)
 {
   const CliVerb *verb = take_verb (argv, error);
-  if (verb == NULL && *error == NULL) {
-    if (argv[1] != NULL && g_str_equal (argv[1], "--version")) {
-      printf ("vmctl " VMCTL_VERSION "\n");
-      return 0;
-    }
-    print_help ();
-    return argv[1] != NULL && (g_str_equal (argv[1], "--help") || g_str_equal (argv[1], "-h")) ? 0
-                                                                                               : 2;
-  }
-  g_autoptr (CliArgs) args = verb != NULL ? cli_args_parse (verb, argv + 1, error) : NULL;
+  if (verb == NULL)
+    return *error == NULL ? run_without_verb (argv[1], error) : 2;
+  g_autoptr (CliArgs) args = cli_args_parse (verb, argv + 1, error);
   if (args == NULL)
     return 2;
   if (cli_args_has (args, "help")) {
@@ -158,6 +179,17 @@ run (Cli *cli, char **argv, GError **error)
     return 0;
   }
   return set_up (cli, args, error) ? verb->run (cli, args, error) : 2;
+}
+
+/* What stands behind `--` is somebody else's. */
+static gboolean
+says_json (char **argv)
+{
+  for (int i = 1; argv[i] != NULL && !g_str_equal (argv[i], "--"); i++) {
+    if (g_str_equal (argv[i], "--json"))
+      return TRUE;
+  }
+  return FALSE;
 }
 
 int
@@ -169,12 +201,14 @@ main (int argc, char **argv)
 
   /* Everything made from here on is its owner's alone. */
   umask (077);
+  signal (SIGPIPE, SIG_IGN); /* a reader that went away ends the output, not the work */
   setlocale (LC_ALL, "");
   /* Known before anything can fail, so that every error has the form that was asked for. */
-  cli.json = g_strv_contains ((const char *const *) argv, "--json");
+  cli.json = says_json (argv);
   cli.utf8 = g_get_charset (&charset);
-  cli.color = wants_color (NULL);
-  cli.data_dir = g_build_filename (g_get_user_data_dir (), "vmctl", NULL);
+  cli.color = wants_color (NULL, STDERR_FILENO);
+  g_autofree char *data_home = g_canonicalize_filename (g_get_user_data_dir (), NULL);
+  cli.data_dir = g_build_filename (data_home, "vmctl", NULL);
   cli.cancel = g_cancellable_new ();
   g_mutex_init (&cli.print_lock);
 
@@ -183,7 +217,7 @@ main (int argc, char **argv)
     cli_print_error (&cli, error);
     status = cli_exit_status (error);
   }
-  if (fflush (stdout) != 0 && status == 0)
+  if ((fflush (stdout) != 0 || ferror (stdout)) && status == 0)
     status = 1;
   vm_hypervisor_free (cli.hypervisor);
   g_mutex_clear (&cli.print_lock);

@@ -155,6 +155,23 @@ cli_print_table (Cli *cli, GPtrArray *rows, guint n_columns)
 }
 
 void
+cli_json_text (JsonBuilder *builder, const char *member, const char *text)
+{
+  json_builder_set_member_name (builder, member);
+  if (text != NULL)
+    json_builder_add_string_value (builder, text);
+  else
+    json_builder_add_null_value (builder);
+}
+
+void
+cli_json_int (JsonBuilder *builder, const char *member, gint64 value)
+{
+  json_builder_set_member_name (builder, member);
+  json_builder_add_int_value (builder, value);
+}
+
+void
 cli_print_json (Cli *cli, JsonNode *node)
 {
   g_autofree char *text = json_to_string (node, TRUE);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "hypervisor/handle.h"
 
+#include "runtime/json.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
 /* In the block that QEMU and KVM guests use; 24 random bits. */
 static char *
 random_mac (void)
@@ -18,6 +23,17 @@ vm_handle_new (VmSpec *spec, const char *data_dir)
   handle->macs = g_ptr_array_new_with_free_func (g_free);
   vm_handle_set_spec (handle, spec);
   return handle;
+}
+
+VmHandle *
+vm_handle_new_bare (const char *name, const char *backend, const char *data_dir)
+{
+  VmSpec *spec = g_new0 (VmSpec, 1);
+  spec->name = g_strdup (name);
+  spec->backend = g_strdup (backend);
+  spec->networks = g_ptr_array_new ();
+  spec->steps = g_ptr_array_new ();
+  return vm_handle_new (spec, data_dir);
 }
 
 void
@@ -41,6 +57,15 @@ vm_handle_free (VmHandle *handle)
   g_clear_pointer (&handle->macs, g_ptr_array_unref);
   g_free (handle->ssh_host);
   g_free (handle);
+}
+
+gboolean
+vm_handle_make_dir (const VmHandle *handle, GError **error)
+{
+  g_autofree char *parent = g_path_get_dirname (handle->dir);
+  if (g_mkdir_with_parents (parent, 0700) == 0 && mkdir (handle->dir, 0700) == 0)
+    return TRUE;
+  return vm_error_set_errno (error, errno, "cannot make %s", handle->dir);
 }
 
 char *
@@ -82,10 +107,10 @@ vm_handle_to_json (const VmHandle *handle)
 static gboolean
 read_members (JsonObject *object, VmHandle *handle)
 {
-  const char *dir = json_object_get_string_member_with_default (object, "dir", NULL);
-  const char *host = json_object_get_string_member_with_default (object, "ssh-host", NULL);
+  const char *dir = vm_json_get_string (object, "dir");
+  const char *host = vm_json_get_string (object, "ssh-host");
   gint64 port = json_object_get_int_member_with_default (object, "ssh-port", 0);
-  const char *accel = json_object_get_string_member_with_default (object, "accel", "auto");
+  const char *accel = vm_json_get_string (object, "accel");
   JsonNode *macs = json_object_get_member (object, "macs");
 
   if (dir == NULL || !g_path_is_absolute (dir) || port < 0 || port > G_MAXUINT16 || accel == NULL ||
@@ -109,9 +134,8 @@ read_members (JsonObject *object, VmHandle *handle)
 VmHandle *
 vm_handle_from_json (const char *text, GError **error)
 {
-  g_autoptr (JsonNode) root = json_from_string (text, NULL);
-  if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root) ||
-      !json_object_has_member (json_node_get_object (root), "spec")) {
+  g_autoptr (JsonNode) root = vm_json_parse_object (text);
+  if (root == NULL || !json_object_has_member (json_node_get_object (root), "spec")) {
     vm_error_set (error, VM_ERROR_STORE_FAILED, "a stored handle is damaged");
     return NULL;
   }

@@ -22,11 +22,18 @@ typedef struct {
 /* Decides what a new VM of @spec (taken) will be: its folder under @data_dir, its addresses. Makes
  * nothing yet. */
 VmHandle *vm_handle_new (VmSpec *spec, const char *data_dir);
+
+/* A handle that is good for nothing but destroying the VM @name, whose record is damaged. */
+VmHandle *vm_handle_new_bare (const char *name, const char *backend, const char *data_dir);
+
 void vm_handle_free (VmHandle *handle);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmHandle, vm_handle_free)
 
 /* Gives the VM another spec (taken) of the same name; networks that are new get addresses. */
 void vm_handle_set_spec (VmHandle *handle, VmSpec *spec);
+
+/* Makes the VM's folder, which must not be there yet. Errors: VM_ERROR_IO. */
+gboolean vm_handle_make_dir (const VmHandle *handle, GError **error);
 
 /* The path of @file in the VM's folder, owned by the caller. */
 char *vm_handle_path (const VmHandle *handle, const char *file);

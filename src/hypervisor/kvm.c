@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "hypervisor/kvm.h"
+#include "hypervisor/host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,16 +55,22 @@ run_timed (const Probe *probe, gint64 *out_us)
                               .it_interval.tv_nsec = GIVE_UP_US * 1000L };
   timer_t timer;
 
+  sigset_t urgent;
+  sigset_t mask;
   event._sigev_un._tid = gettid ();
-  sigaction (SIGURG, &action, &before);
   if (timer_create (CLOCK_MONOTONIC, &event, &timer) < 0)
     return FALSE;
+  sigemptyset (&urgent);
+  sigaddset (&urgent, SIGURG);
+  pthread_sigmask (SIG_UNBLOCK, &urgent, &mask);
+  sigaction (SIGURG, &action, &before);
   timer_settime (timer, 0, &limit, NULL);
   gint64 began = g_get_monotonic_time ();
   int rc = ioctl (probe->vcpu, KVM_RUN, 0);
   *out_us = g_get_monotonic_time () - began;
   timer_delete (timer);
   sigaction (SIGURG, &before, NULL);
+  pthread_sigmask (SIG_SETMASK, &mask, NULL);
   return (rc == 0 && probe->run->exit_reason == KVM_EXIT_HLT) || (rc < 0 && errno == EINTR);
 }
 

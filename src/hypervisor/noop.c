@@ -33,9 +33,7 @@ read_state (const VmHandle *handle)
 static gboolean
 noop_prepare (VmHypervisor *self, VmHandle *handle, const VmOp *op, GError **error)
 {
-  if (g_mkdir_with_parents (handle->dir, 0700) < 0)
-    return vm_error_set_errno (error, errno, "cannot make %s", handle->dir);
-  return write_state (handle, VM_STATE_PREPARED, error);
+  return vm_handle_make_dir (handle, error) && write_state (handle, VM_STATE_PREPARED, error);
 }
 
 static gboolean

@@ -12,6 +12,7 @@
 /* Enough for the magic numbers of every format that has to be told apart. */
 #define HEADER_BYTES 1024
 #define SECTOR 512
+#define HASH_CHUNK (256 * 1024)
 
 /* qcow2 v2 and v3, all fields big-endian. */
 enum {
@@ -179,14 +180,55 @@ vm_image_make_overlay (const char *base, const VmImageInfo *info, const char *ov
   return overlay_error (overlay, g_strstrip (result.err), error);
 }
 
+/* The sum of the whole file, in lower-case hex, owned by the caller. */
+static char *
+hash_file (const char *path, GChecksumType type, const VmOp *op, GError **error)
+{
+  vm_autofd int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  g_autoptr (GChecksum) sum = g_checksum_new (type);
+  g_autofree guint8 *buffer = g_malloc (HASH_CHUNK);
+  ssize_t n = -1;
+  while (fd >= 0 && (n = read (fd, buffer, HASH_CHUNK)) > 0) {
+    g_checksum_update (sum, buffer, n);
+    if (!vm_op_check (op, error))
+      return NULL;
+  }
+  if (n < 0) {
+    vm_error_set_errno (error, errno, "cannot read the image %s", path);
+    return NULL;
+  }
+  return g_strdup (g_checksum_get_string (sum));
+}
+
+gboolean
+vm_image_verify (const char *path, const char *checksum, const VmOp *op, GError **error)
+{
+  gboolean is_512 = g_str_has_prefix (checksum, "sha512:");
+  if (!is_512 && !g_str_has_prefix (checksum, "sha256:"))
+    return vm_error_set (error, VM_ERROR_USAGE, "this version cannot check \"%s\"", checksum) ||
+           vm_error_help (error, "a checksum is sha256:HEX or sha512:HEX");
+  g_autofree char *actual =
+      hash_file (path, is_512 ? G_CHECKSUM_SHA512 : G_CHECKSUM_SHA256, op, error);
+  const char *wanted = checksum + strlen ("sha256:");
+  if (actual == NULL)
+    return FALSE;
+  return g_ascii_strcasecmp (actual, wanted) == 0 ||
+         vm_error_set (error, VM_ERROR_IMAGE_CHECKSUM_MISMATCH,
+                       "%s is not what its checksum says\nexpected %s\nfound    %s", path, wanted,
+                       actual);
+}
+
 char *
 vm_image_locate (const char *url, GError **error)
 {
-  char *path = g_str_has_prefix (url, "file://") ? g_filename_from_uri (url, NULL, NULL) : NULL;
-  if (path == NULL) {
-    vm_error_set (error, VM_ERROR_IMAGE_DOWNLOAD_FAILED, "cannot fetch %s: not a file:// URL", url);
-    vm_error_help (error, "this version does not download: fetch the image yourself and name it "
-                          "with `image`");
-  }
-  return path;
+  g_autofree char *host = NULL;
+  g_autofree char *path =
+      g_str_has_prefix (url, "file://") ? g_filename_from_uri (url, &host, NULL) : NULL;
+  if (path != NULL && (host == NULL || g_ascii_strcasecmp (host, "localhost") == 0))
+    return g_steal_pointer (&path);
+  vm_error_set (error, VM_ERROR_IMAGE_DOWNLOAD_FAILED, "cannot fetch %s: it is not on this host",
+                url);
+  vm_error_help (error, "this version does not download: fetch the image yourself and name it with "
+                        "`image`");
+  return NULL;
 }

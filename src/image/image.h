@@ -31,6 +31,11 @@ gboolean vm_image_inspect (const char *path, VmImageInfo *out_info, GError **err
 gboolean vm_image_make_overlay (const char *base, const VmImageInfo *info, const char *overlay,
                                 guint64 size, const VmOp *op, GError **error);
 
+/* Compares the file at @path with @checksum, "sha256:HEX" or "sha512:HEX". Reads all of it.
+ * Errors: VM_ERROR_IMAGE_CHECKSUM_MISMATCH with both sums; VM_ERROR_USAGE for a checksum of another
+ * form; VM_ERROR_IO; those of @op. */
+gboolean vm_image_verify (const char *path, const char *checksum, const VmOp *op, GError **error);
+
 /* The local path, owned by the caller, of the image at @url. This version knows `file://` alone.
  * Errors: VM_ERROR_IMAGE_DOWNLOAD_FAILED. */
 char *vm_image_locate (const char *url, GError **error);

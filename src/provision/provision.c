@@ -33,17 +33,21 @@ step_title (const VmStep *step)
   return g_strdup_printf ("shell: %s%s", shown, cut ? " …" : "");
 }
 
-static gboolean hash_path (GChecksum *hash, const char *path, GError **error);
+static gboolean hash_path (GChecksum *hash, const char *path, const VmOp *op, GError **error);
 
 static gboolean
-hash_file (GChecksum *hash, const char *path, GError **error)
+hash_file (GChecksum *hash, const char *path, const VmOp *op, GError **error)
 {
   guint8 buffer[65536];
-  vm_autofd int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  vm_autofd int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  struct stat st;
   ssize_t n = -1;
-  if (fd >= 0) {
-    while ((n = read (fd, buffer, sizeof buffer)) > 0)
-      g_checksum_update (hash, buffer, n);
+  if (fd >= 0 && fstat (fd, &st) == 0 && !S_ISREG (st.st_mode))
+    return vm_error_set (error, VM_ERROR_IO, "%s is neither a file nor a folder", path);
+  while (fd >= 0 && (n = read (fd, buffer, sizeof buffer)) > 0) {
+    g_checksum_update (hash, buffer, n);
+    if (!vm_op_check (op, error))
+      return FALSE;
   }
   return n == 0 || vm_error_set_errno (error, errno, "cannot read %s", path);
 }
@@ -55,7 +59,7 @@ compare_names (gconstpointer a, gconstpointer b)
 }
 
 static gboolean
-hash_folder (GChecksum *hash, const char *path, GError **error)
+hash_folder (GChecksum *hash, const char *path, const VmOp *op, GError **error)
 {
   g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
@@ -68,7 +72,7 @@ hash_folder (GChecksum *hash, const char *path, GError **error)
   for (guint i = 0; i < names->len; i++) {
     g_autofree char *child = g_build_filename (path, names->pdata[i], NULL);
     g_checksum_update (hash, names->pdata[i], (gssize) strlen (names->pdata[i]) + 1);
-    if (!hash_path (hash, child, error))
+    if (!hash_path (hash, child, op, error))
       return FALSE;
   }
   return TRUE;
@@ -76,16 +80,16 @@ hash_folder (GChecksum *hash, const char *path, GError **error)
 
 /* What lies at @path and its mode; a symbolic link inside a folder is its target's text. */
 static gboolean
-hash_path (GChecksum *hash, const char *path, GError **error)
+hash_path (GChecksum *hash, const char *path, const VmOp *op, GError **error)
 {
   struct stat st;
   if (lstat (path, &st) < 0)
     return vm_error_set_errno (error, errno, "cannot read %s", path);
   g_checksum_update (hash, (const guchar *) &st.st_mode, sizeof st.st_mode);
   if (S_ISDIR (st.st_mode))
-    return hash_folder (hash, path, error);
+    return hash_folder (hash, path, op, error);
   if (!S_ISLNK (st.st_mode))
-    return hash_file (hash, path, error);
+    return hash_file (hash, path, op, error);
   g_autofree char *target = g_file_read_link (path, NULL);
   g_checksum_update (hash, (const guchar *) (target != NULL ? target : ""), -1);
   return TRUE;
@@ -102,7 +106,7 @@ hash_text (GChecksum *hash, const char *text)
 /* A step is the same step as long as this is the same: its kind, what it runs or copies, and where
  * to. Owned by the caller. */
 static char *
-step_hash (const VmStep *step, GError **error)
+step_hash (const VmStep *step, const VmOp *op, GError **error)
 {
   g_autoptr (GChecksum) hash = g_checksum_new (G_CHECKSUM_SHA256);
   const char *path = step->kind == VM_STEP_FILE ? step->source : step->script;
@@ -111,34 +115,62 @@ step_hash (const VmStep *step, GError **error)
   hash_text (hash, step->destination);
   if (path != NULL) {
     g_autofree char *resolved = realpath (path, NULL);
-    if (!hash_path (hash, resolved != NULL ? resolved : path, error))
+    if (!hash_path (hash, resolved != NULL ? resolved : path, op, error))
       return NULL;
   }
   return g_strdup (g_checksum_get_string (hash));
 }
 
+/* The hashes of all steps, in order; owned by the caller. */
+static GPtrArray *
+step_hashes (const VmProvision *provision, const VmOp *op, GError **error)
+{
+  const GPtrArray *steps = provision->vm->spec->steps;
+  g_autoptr (GPtrArray) hashes = g_ptr_array_new_with_free_func (g_free);
+  for (guint i = 0; i < steps->len; i++) {
+    char *hash = step_hash (steps->pdata[i], op, error);
+    if (hash == NULL)
+      return NULL;
+    g_ptr_array_add (hashes, hash);
+  }
+  return g_steal_pointer (&hashes);
+}
+
+/* How many steps before @index do the very same. */
+static guint
+occurrence_of (const GPtrArray *hashes, guint index)
+{
+  guint n = 0;
+  for (guint i = 0; i < index; i++)
+    n += g_str_equal (hashes->pdata[i], hashes->pdata[index]);
+  return n;
+}
+
 static gboolean
-must_run (const VmProvision *provision, guint index, const char *hash, gboolean *out_run,
+must_run (const VmProvision *provision, const GPtrArray *hashes, guint index, gboolean *out_run,
           GError **error)
 {
   const VmStep *step = provision->vm->spec->steps->pdata[index];
   gboolean done = FALSE;
   if (!provision->all && step->run == VM_RUN_ONCE &&
-      !vm_store_step_is_done (provision->store, provision->vm->spec->name, index, hash, &done,
-                              error))
+      !vm_store_step_is_done (provision->store, provision->vm->spec->name, hashes->pdata[index],
+                              occurrence_of (hashes, index), &done, error))
     return FALSE;
   *out_run = !done;
   return TRUE;
 }
 
 gboolean
-vm_provision_count_pending (const VmProvision *provision, guint *out_pending, GError **error)
+vm_provision_count_pending (const VmProvision *provision, guint *out_pending, const VmOp *op,
+                            GError **error)
 {
+  g_autoptr (GPtrArray) hashes = step_hashes (provision, op, error);
   guint pending = 0;
-  for (guint i = 0; i < provision->vm->spec->steps->len; i++) {
+  if (hashes == NULL)
+    return FALSE;
+  for (guint i = 0; i < hashes->len; i++) {
     gboolean run = FALSE;
-    g_autofree char *hash = step_hash (provision->vm->spec->steps->pdata[i], error);
-    if (hash == NULL || !must_run (provision, i, hash, &run, error))
+    if (!must_run (provision, hashes, i, &run, error))
       return FALSE;
     pending += run;
   }
@@ -214,12 +246,15 @@ now_s (void)
 /* Runs step @index and records how it ended; an interrupted one stays unrecorded and thus pending.
  */
 static gboolean
-run_and_record (Runner *runner, guint index, const char *hash, const VmOp *op, GError **error)
+run_and_record (Runner *runner, const GPtrArray *hashes, guint index, const VmOp *op,
+                GError **error)
 {
   const VmSpec *spec = runner->provision->vm->spec;
   const VmStep *step = spec->steps->pdata[index];
   g_autofree char *title = step_title (step);
-  gint64 started_s = now_s ();
+  VmStepRecord record = { .hash = hashes->pdata[index],
+                          .occurrence = occurrence_of (hashes, index),
+                          .started_s = now_s () };
   int status = 0;
 
   if (runner->provision->on_step != NULL)
@@ -231,8 +266,9 @@ run_and_record (Runner *runner, guint index, const char *hash, const VmOp *op, G
     return FALSE;
   }
   log_line (runner, "step %u ended with exit status %d", index + 1, status);
-  if (!vm_store_step_record (runner->provision->store, spec->name, index, hash, started_s, now_s (),
-                             status, error))
+  record.ended_s = now_s ();
+  record.exit_status = status;
+  if (!vm_store_step_record (runner->provision->store, spec->name, &record, error))
     return FALSE;
   if (status == 0)
     return TRUE;
@@ -244,13 +280,14 @@ run_and_record (Runner *runner, guint index, const char *hash, const VmOp *op, G
 static gboolean
 run_steps (Runner *runner, const VmOp *op, GError **error)
 {
-  const VmSpec *spec = runner->provision->vm->spec;
-  for (guint i = 0; i < spec->steps->len; i++) {
+  g_autoptr (GPtrArray) hashes = step_hashes (runner->provision, op, error);
+  if (hashes == NULL)
+    return FALSE;
+  for (guint i = 0; i < hashes->len; i++) {
     gboolean run = FALSE;
-    g_autofree char *hash = step_hash (spec->steps->pdata[i], error);
-    if (hash == NULL || !must_run (runner->provision, i, hash, &run, error))
+    if (!must_run (runner->provision, hashes, i, &run, error))
       return FALSE;
-    if (run && !run_and_record (runner, i, hash, op, error))
+    if (run && !run_and_record (runner, hashes, i, op, error))
       return FALSE;
   }
   return TRUE;

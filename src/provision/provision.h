@@ -23,9 +23,10 @@ typedef struct {
 } VmProvision;
 
 /* How many steps have to run: those that have not succeeded with their present content, and those
- * that say `run "always"`. Reads the files that the steps name. Errors: VM_ERROR_IO. */
-gboolean
-vm_provision_count_pending (const VmProvision *provision, guint *out_pending, GError **error);
+ * that say `run "always"`. Reads the files that the steps name. Errors:
+ * VM_ERROR_IO; those of @op. */
+gboolean vm_provision_count_pending (const VmProvision *provision, guint *out_pending,
+                                     const VmOp *op, GError **error);
 
 /* Runs the steps that have to run. Blocks as long as they take. Errors: VM_ERROR_PROVISION_FAILED
  * naming step, command and exit status; VM_ERROR_IO; those of the connection. */

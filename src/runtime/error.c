@@ -113,6 +113,7 @@ error_info (const GError *error)
 gboolean
 vm_error_set (GError **error, VmErrorCode code, const char *format, ...)
 {
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
   va_list args;
   va_start (args, format);
   if (error != NULL)

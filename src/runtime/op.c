@@ -80,8 +80,9 @@ vm_op_poll (const VmOp *op, struct pollfd *fds, guint n_fds, int max_ms, guint *
   if (cancellable)
     g_cancellable_release_fd (op->cancel);
 
-  alive = alive && (n != 0 || vm_op_check (op, error));
-  if (alive && all[n_fds].revents != 0)
+  if (alive && n < 0)
+    alive = vm_error_set_errno (error, errno, "cannot wait");
+  else if (alive && (n == 0 || all[n_fds].revents != 0))
     alive = vm_op_check (op, error);
   if (!alive)
     return FALSE;

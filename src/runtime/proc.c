@@ -71,21 +71,33 @@ place_fds (const VmProcFd *fds, guint n_fds, int scratch)
   return TRUE;
 }
 
+/* As decimal digits and a newline, with nothing that could take a lock. */
+static gboolean
+write_pid (int fd)
+{
+  char digits[16];
+  gsize at = sizeof digits;
+  digits[--at] = '\n';
+  for (pid_t pid = getpid (); pid > 0; pid /= 10)
+    digits[--at] = (char) ('0' + pid % 10);
+  return write (fd, digits + at, sizeof digits - at) == (ssize_t) (sizeof digits - at);
+}
+
 /* Between fork() and exec() in a program with threads: only async-signal-safe calls from here on.
  */
 static void
-child_exec (const char *const *argv, const char *const *envp, const char *dir, const VmProcFd *fds,
-            guint n_fds, int status_fd)
+child_exec (const VmProcStart *start, int status_fd)
 {
-  int scratch = MAX (first_free_fd (fds, n_fds), status_fd + 1);
-  int error_fd = scratch + (int) n_fds;
+  int scratch = MAX (first_free_fd (start->fds, start->n_fds), status_fd + 1);
+  int error_fd = scratch + (int) start->n_fds;
 
   reset_signals ();
   setsid ();
-  if (dup2 (status_fd, error_fd) >= 0 && place_fds (fds, n_fds, scratch) &&
-      (dir == NULL || chdir (dir) == 0)) {
+  if (dup2 (status_fd, error_fd) >= 0 && place_fds (start->fds, start->n_fds, scratch) &&
+      (start->dir == NULL || chdir (start->dir) == 0) &&
+      (start->pid_fd < 0 || write_pid (start->pid_fd))) {
     close_range ((unsigned) scratch, ~0U, CLOSE_RANGE_CLOEXEC);
-    execve (argv[0], (char *const *) argv, (char *const *) envp);
+    execve (start->argv[0], (char *const *) start->argv, (char *const *) start->envp);
   }
   int failed = errno;
   while (write (error_fd, &failed, sizeof failed) < 0 && errno == EINTR)
@@ -106,8 +118,7 @@ read_exec_status (int fd)
 }
 
 gboolean
-vm_proc_spawn (const char *const *argv, const char *const *envp, const char *dir,
-               const VmProcFd *fds, guint n_fds, GPid *out_pid, int *out_pidfd, GError **error)
+vm_proc_spawn (const VmProcStart *start, GPid *out_pid, int *out_pidfd, GError **error)
 {
   int status_pipe[2];
   if (pipe2 (status_pipe, O_CLOEXEC) < 0)
@@ -117,9 +128,9 @@ vm_proc_spawn (const char *const *argv, const char *const *envp, const char *dir
 
   pid_t pid = fork ();
   if (pid < 0)
-    return vm_error_set_errno (error, errno, "cannot start %s", argv[0]);
+    return vm_error_set_errno (error, errno, "cannot start %s", start->argv[0]);
   if (pid == 0)
-    child_exec (argv, envp, dir, fds, n_fds, status_write);
+    child_exec (start, status_write);
 
   vm_fd_close (vm_fd_steal (&status_write));
   int failed = read_exec_status (status_read);
@@ -128,7 +139,7 @@ vm_proc_spawn (const char *const *argv, const char *const *envp, const char *dir
     int why = failed != 0 ? failed : errno;
     kill (pid, SIGKILL);
     waitpid (pid, NULL, 0);
-    return vm_error_set_errno (error, why, "cannot run %s", argv[0]);
+    return vm_error_set_errno (error, why, "cannot run %s", start->argv[0]);
   }
   *out_pid = pid;
   *out_pidfd = vm_fd_steal (&pidfd);
@@ -202,8 +213,10 @@ vm_proc_run (const char *const *argv, VmProcResult *out_result, const VmOp *op, 
   vm_autofd int pidfd = -1;
   GPid pid;
   g_auto (GStrv) envp = g_get_environ ();
-  if (!vm_proc_spawn (full, (const char *const *) envp, NULL, fds, G_N_ELEMENTS (fds), &pid, &pidfd,
-                      error))
+  const VmProcStart start = {
+    full, (const char *const *) envp, NULL, fds, G_N_ELEMENTS (fds), -1,
+  };
+  if (!vm_proc_spawn (&start, &pid, &pidfd, error))
     return FALSE;
   vm_fd_close (vm_fd_steal (&out_write));
   vm_fd_close (vm_fd_steal (&err_write));

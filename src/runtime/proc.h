@@ -35,13 +35,19 @@ typedef struct {
   int target;
 } VmProcFd;
 
-/* Starts @argv (argv[0] is a path) in a session of its own, working folder @dir, environment @envp,
- * with the descriptors of @fds and no others, where 0, 1 and 2 must be among them. Returns its pid
- * and a pidfd (owned by the caller). Does not wait; the caller reaps it with vm_proc_reap() as long
- * as it lives itself. Errors: VM_ERROR_IO when the program cannot be executed. */
-gboolean
-vm_proc_spawn (const char *const *argv, const char *const *envp, const char *dir,
-               const VmProcFd *fds, guint n_fds, GPid *out_pid, int *out_pidfd, GError **error);
+typedef struct {
+  const char *const *argv; /* argv[0] is a path */
+  const char *const *envp;
+  const char *dir;     /* working folder; NULL: ours */
+  const VmProcFd *fds; /* all that it inherits; 0, 1 and 2 must be among them */
+  guint n_fds;
+  int pid_fd; /* one of the targets, into which it writes its pid before it is executed; -1: none */
+} VmProcStart;
+
+/* Starts a process in a session of its own. Returns its pid and a pidfd (owned by the caller). Does
+ * not wait; the caller reaps it with vm_proc_reap() as long as it lives itself. Errors: VM_ERROR_IO
+ * when the program cannot be executed. */
+gboolean vm_proc_spawn (const VmProcStart *start, GPid *out_pid, int *out_pidfd, GError **error);
 
 /* Takes the exit status of child @pid if it has ended. FALSE when it has not, or is no child. */
 gboolean vm_proc_reap (GPid pid, int *out_wait_status);

@@ -23,14 +23,21 @@ vm_run_all (VmJob *jobs, guint n_jobs, guint parallel, const VmOp *op)
 {
   g_autoptr (GMainContext) context = g_main_context_ref_thread_default ();
   Group group = { op, context, (gint) n_jobs };
-  GThreadPool *pool = g_thread_pool_new (run_job, &group, (gint) MAX (parallel, 1), TRUE, NULL);
+  g_autoptr (GError) no_thread = NULL;
+  GThreadPool *pool =
+      g_thread_pool_new (run_job, &group, (gint) MAX (parallel, 1), TRUE, &no_thread);
   gboolean all = TRUE;
 
-  for (guint i = 0; i < n_jobs; i++)
-    g_thread_pool_push (pool, &jobs[i], NULL);
+  for (guint i = 0; i < n_jobs; i++) {
+    if (no_thread == NULL)
+      g_thread_pool_push (pool, &jobs[i], NULL);
+    else /* none to be had: one after the other, then */
+      run_job (&jobs[i], &group);
+  }
   while (g_atomic_int_get (&group.pending) > 0)
     g_main_context_iteration (context, TRUE);
-  g_thread_pool_free (pool, FALSE, TRUE);
+  if (pool != NULL)
+    g_thread_pool_free (pool, FALSE, TRUE);
   for (guint i = 0; i < n_jobs; i++)
     all = all && jobs[i].error == NULL;
   return all;

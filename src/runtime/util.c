@@ -14,6 +14,7 @@
 
 #define NAME_MAX_LENGTH 63
 #define TAIL_BYTES (64 * 1024)
+#define TAIL_BYTES_A_LINE 512
 
 void
 vm_fd_close (int fd)
@@ -57,6 +58,15 @@ write_all (int fd, const char *data, gsize size)
   return TRUE;
 }
 
+/* A rename is only as durable as the folder it happened in. */
+static gboolean
+sync_folder_of (const char *path)
+{
+  g_autofree char *dir = g_path_get_dirname (path);
+  vm_autofd int fd = open (dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return fd >= 0 && fsync (fd) == 0;
+}
+
 gboolean
 vm_file_write (const char *path, gconstpointer data, gsize size, mode_t mode, GError **error)
 {
@@ -65,7 +75,7 @@ vm_file_write (const char *path, gconstpointer data, gsize size, mode_t mode, GE
   if (fd < 0)
     return vm_error_set_errno (error, errno, "cannot write %s", path);
   if (write_all (fd, data, size) && fchmod (fd, mode) == 0 && fsync (fd) == 0 &&
-      rename (temporary, path) == 0)
+      rename (temporary, path) == 0 && sync_folder_of (path))
     return TRUE;
   vm_error_set_errno (error, errno, "cannot write %s", path);
   unlink (temporary);
@@ -75,7 +85,8 @@ vm_file_write (const char *path, gconstpointer data, gsize size, mode_t mode, GE
 gboolean
 vm_file_read (const char *path, gsize limit, char **out_data, gsize *out_size, GError **error)
 {
-  vm_autofd int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  /* Not blocking: a FIFO is told from a file only once it is open. */
+  vm_autofd int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   struct stat st;
   if (fd < 0 || fstat (fd, &st) < 0)
     return vm_error_set_errno (error, errno, "cannot read %s", path);
@@ -121,10 +132,11 @@ vm_file_tail (const char *path, guint lines)
 {
   vm_autofd int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   struct stat st;
-  if (fd < 0 || fstat (fd, &st) < 0 || lines == 0)
+  if (fd < 0 || fstat (fd, &st) < 0 || !S_ISREG (st.st_mode) || lines == 0)
     return g_strdup ("");
-  g_autofree char *data = g_malloc (TAIL_BYTES);
-  ssize_t n = pread (fd, data, TAIL_BYTES, MAX (0, st.st_size - TAIL_BYTES));
+  gsize room = MIN ((gsize) st.st_size, TAIL_BYTES + (gsize) lines * TAIL_BYTES_A_LINE);
+  g_autofree char *data = g_malloc (room);
+  ssize_t n = pread (fd, data, room, st.st_size - (off_t) room);
   if (n <= 0)
     return g_strdup ("");
   const char *from = last_lines (data, (gsize) n, lines);
@@ -144,7 +156,7 @@ remove_entries (int parent, const char *name, int *out_errno)
   while (done && (entry = readdir (dir)) != NULL) {
     if (strcmp (entry->d_name, ".") == 0 || strcmp (entry->d_name, "..") == 0)
       continue;
-    if (unlinkat (fd, entry->d_name, 0) == 0)
+    if (unlinkat (fd, entry->d_name, 0) == 0 || errno == ENOENT)
       continue;
     *out_errno = errno;
     done = (errno == EISDIR || errno == EPERM) && remove_entries (fd, entry->d_name, out_errno);

@@ -50,8 +50,8 @@ vm_file_write (const char *path, gconstpointer data, gsize size, mode_t mode, GE
 gboolean
 vm_file_read (const char *path, gsize limit, char **out_data, gsize *out_size, GError **error);
 
-/* The last @lines lines of the text file at @path, at most 64 KiB of it, made valid UTF-8; "" when
- * it cannot be read. Owned by the caller. */
+/* The last @lines lines of the text file at @path, made valid UTF-8; at most 64 KiB and 512 bytes
+ * more for each line. "" when it cannot be read. Owned by the caller. */
 char *vm_file_tail (const char *path, guint lines);
 
 /* Removes the folder @path and everything in it, following no symbolic link; a missing one is fine.

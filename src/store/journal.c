@@ -4,29 +4,28 @@
 /* What has happened: provisioning steps, and the operations on each VM. */
 
 gboolean
-vm_store_step_is_done (VmStore *self, const char *name, guint index, const char *hash,
+vm_store_step_is_done (VmStore *self, const char *name, const char *hash, guint occurrence,
                        gboolean *out_done, GError **error)
 {
-  g_autoptr (Statement) statement = vm_db_query (
-      self, error, "SELECT 1 FROM step WHERE vm = ? AND idx = ? AND hash = ? AND exit_status = 0",
-      "sis", name, (gint64) index, hash);
-  if (statement == NULL)
+  g_autofree char *found = NULL;
+  if (!vm_db_find_text (self, error, &found,
+                        "SELECT hash FROM step"
+                        " WHERE vm = ? AND hash = ? AND occurrence = ? AND exit_status = 0",
+                        "ssi", name, hash, (gint64) occurrence))
     return FALSE;
-  int rc = sqlite3_step (statement);
-  if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-    return vm_db_error (self, error);
-  *out_done = rc == SQLITE_ROW;
+  *out_done = found != NULL;
   return TRUE;
 }
 
 gboolean
-vm_store_step_record (VmStore *self, const char *name, guint index, const char *hash,
-                      gint64 started_s, gint64 ended_s, int exit_status, GError **error)
+vm_store_step_record (VmStore *self, const char *name, const VmStepRecord *record, GError **error)
 {
   return vm_db_run (self, error,
-                    "INSERT OR REPLACE INTO step (vm, idx, hash, started_s, ended_s, exit_status)"
+                    "INSERT OR REPLACE INTO step"
+                    " (vm, hash, occurrence, started_s, ended_s, exit_status)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
-                    "sisiii", name, (gint64) index, hash, started_s, ended_s, (gint64) exit_status);
+                    "ssiiii", name, record->hash, (gint64) record->occurrence, record->started_s,
+                    record->ended_s, (gint64) record->exit_status);
 }
 
 gboolean

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The kernel tells of a close just before it frees the lock: look again soon after being woken, and
@@ -14,6 +15,7 @@
 
 struct VmLock {
   int fd;
+  char *path;
 };
 
 gboolean
@@ -26,11 +28,11 @@ vm_lock_try_fd (int fd)
 gboolean
 vm_lock_is_held (const char *path)
 {
-  vm_autofd int fd = open (path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  vm_autofd int fd = open (path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-  if (fd < 0 || fcntl (fd, F_OFD_GETLK, &whole) < 0)
-    return FALSE;
-  return whole.l_type != F_UNLCK;
+  if (fd < 0)
+    return errno != ENOENT && errno != ELOOP && errno != EISDIR && errno != ENXIO;
+  return fcntl (fd, F_OFD_GETLK, &whole) < 0 || whole.l_type != F_UNLCK;
 }
 
 /* "`stop`, pid 4711, for 3 s": what the holder wrote into the file. */
@@ -73,25 +75,16 @@ locked_error (const char *name, const char *path, GError **error)
   return vm_error_set (error, VM_ERROR_VM_LOCKED, "VM \"%s\" is held by %s", name, holder);
 }
 
-VmLock *
-vm_lock_acquire (const char *data_dir, const char *name, const char *purpose,
-                 void (*on_wait) (gpointer data, const char *line), gpointer data, const VmOp *op,
-                 GError **error)
+/* Waits for the lock on @fd. */
+static gboolean
+wait_for_lock (int fd, const char *path, const char *name,
+               void (*on_wait) (gpointer data, const char *line), gpointer data, const VmOp *op,
+               GError **error)
 {
-  g_autofree char *dir = g_build_filename (data_dir, "locks", NULL);
-  g_autofree char *path = g_build_filename (dir, name, NULL);
-  g_mkdir_with_parents (dir, 0700);
-  vm_autofd int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) {
-    vm_error_set_errno (error, errno, "cannot open the lock %s", path);
-    return NULL;
-  }
   while (!vm_lock_try_fd (fd)) {
     g_autoptr (GError) over = NULL;
-    if (errno != EAGAIN && errno != EACCES) {
-      vm_error_set_errno (error, errno, "cannot lock %s", path);
-      return NULL;
-    }
+    if (errno != EAGAIN && errno != EACCES)
+      return vm_error_set_errno (error, errno, "cannot lock %s", path);
     if (on_wait != NULL) {
       g_autofree char *holder = describe_holder (path);
       g_autofree char *line = g_strdup_printf ("waiting for %s", holder);
@@ -101,14 +94,47 @@ vm_lock_acquire (const char *data_dir, const char *name, const char *purpose,
     if (wait_for_close (path, op, &over))
       continue;
     if (g_error_matches (over, VM_ERROR, VM_ERROR_TIMEOUT))
-      locked_error (name, path, error);
-    else
-      g_propagate_error (error, g_steal_pointer (&over));
-    return NULL;
+      return locked_error (name, path, error);
+    g_propagate_error (error, g_steal_pointer (&over));
+    return FALSE;
   }
+  return TRUE;
+}
+
+/* Whether the file at @path is still the one that is open as @fd: who destroyed the VM meanwhile
+ * has removed it, and the next one who came made another. */
+static gboolean
+is_current (int fd, const char *path)
+{
+  struct stat locked;
+  struct stat named;
+  return fstat (fd, &locked) == 0 && stat (path, &named) == 0 && locked.st_ino == named.st_ino &&
+         locked.st_dev == named.st_dev;
+}
+
+VmLock *
+vm_lock_acquire (const char *data_dir, const char *name, const char *purpose,
+                 void (*on_wait) (gpointer data, const char *line), gpointer data, const VmOp *op,
+                 GError **error)
+{
+  g_autofree char *dir = g_build_filename (data_dir, "locks", NULL);
+  g_autofree char *path = g_build_filename (dir, name, NULL);
+  vm_autofd int fd = -1;
+  g_mkdir_with_parents (dir, 0700);
+  do {
+    vm_fd_close (vm_fd_steal (&fd));
+    fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+      vm_error_set_errno (error, errno, "cannot open the lock %s", path);
+      return NULL;
+    }
+    if (!wait_for_lock (fd, path, name, on_wait, data, op, error))
+      return NULL;
+  } while (!is_current (fd, path));
   note_holder (fd, purpose);
   VmLock *lock = g_new0 (VmLock, 1);
   lock->fd = vm_fd_steal (&fd);
+  lock->path = g_steal_pointer (&path);
   return lock;
 }
 
@@ -118,5 +144,14 @@ vm_lock_release (VmLock *lock)
   if (lock == NULL)
     return;
   vm_fd_close (lock->fd);
+  g_free (lock->path);
   g_free (lock);
+}
+
+void
+vm_lock_remove (VmLock *lock)
+{
+  if (lock != NULL)
+    unlink (lock->path);
+  vm_lock_release (lock);
 }

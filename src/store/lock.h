@@ -22,12 +22,16 @@ VmLock *vm_lock_acquire (const char *data_dir, const char *name, const char *pur
 void vm_lock_release (VmLock *lock);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmLock, vm_lock_release)
 
+/* Releases the lock and removes its file: there is nothing left to lock. */
+void vm_lock_remove (VmLock *lock);
+
 /* Takes the lock on the whole of @fd without waiting; FALSE when somebody else holds it or on an
  * error (errno tells: EAGAIN or EACCES when held). */
 gboolean vm_lock_try_fd (int fd);
 
-/* Whether somebody holds the lock on the file at @path; a missing file is held by nobody. Does not
- * block and takes nothing. */
+/* Whether somebody holds the lock on the file at @path; a missing file is held by nobody, one that
+ * cannot be asked about (no descriptor left, no right) by somebody, to be on the safe side. Does
+ * not block and takes nothing. */
 gboolean vm_lock_is_held (const char *path);
 
 VM_END_DECLS

@@ -87,13 +87,22 @@ gboolean vm_store_use_image (VmStore *store, const char *name, const char *path,
 /* The names of the VMs that stand on the image at @path, NULL-terminated, owned by the caller. */
 char **vm_store_image_users (VmStore *store, const char *path, GError **error);
 
-/* The provisioning journal: has step @index of @name, with content @hash, succeeded? */
-gboolean vm_store_step_is_done (VmStore *store, const char *name, guint index, const char *hash,
-                                gboolean *out_done, GError **error);
+/* How a provisioning step ended. A step is known by what it does, not by its place: @hash is that
+ * of its content, @occurrence counts steps with the same content from 0. Times are Unix seconds. */
+typedef struct {
+  const char *hash;
+  guint occurrence;
+  gint64 started_s;
+  gint64 ended_s;
+  int exit_status;
+} VmStepRecord;
 
-/* Records how step @index ended; times are Unix seconds. */
-gboolean vm_store_step_record (VmStore *store, const char *name, guint index, const char *hash,
-                               gint64 started_s, gint64 ended_s, int exit_status, GError **error);
+/* Whether the step of this hash and occurrence has succeeded on VM @name. */
+gboolean vm_store_step_is_done (VmStore *store, const char *name, const char *hash,
+                                guint occurrence, gboolean *out_done, GError **error);
+
+gboolean
+vm_store_step_record (VmStore *store, const char *name, const VmStepRecord *record, GError **error);
 
 typedef struct {
   gint64 time_s; /* Unix time */

@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ class Sandbox:
         self.project = self.root / "project"
         self.project.mkdir(parents=True)
         self.data = self.root / "data"
+        self.children = []
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("VMCTL_")},
             "XDG_DATA_HOME": str(self.data),
@@ -61,17 +63,19 @@ class Sandbox:
             )
         )
 
-    def popen(self, *args, **more):
-        return subprocess.Popen(
+    def popen(self, *args, env=None):
+        """A vmctl that goes on while the test does; ended with the test at the latest."""
+        child = subprocess.Popen(
             [str(VMCTL), *map(str, args)],
             cwd=self.project,
-            env=self.environment,
+            env={**self.environment, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **more,
         )
+        self.children.append(child)
+        return child
 
     def ok(self, *args, **more):
         result = self.vmctl(*args, **more)
@@ -108,7 +112,9 @@ class Sandbox:
         found = []
         for entry in pathlib.Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and os.readlink(entry / "cwd").startswith(str(self.data)):
+                if not entry.name.isdigit():
+                    continue
+                if pathlib.Path(os.readlink(entry / "cwd")).is_relative_to(self.data):
                     found.append(int(entry.name))
             except OSError:
                 pass  # gone, or not ours
@@ -128,10 +134,15 @@ class Sandbox:
 
     def tear_down(self):
         """Ends what the test left. True when there was nothing out of reach of vmctl itself."""
-        self.vmctl("destroy", "--all", "--yes", deadline_s=60)
-        left = self.processes()
-        for pid in left:
-            os.kill(pid, 9)
+        for child in self.children:
+            child.kill()
+            child.communicate()
+        try:
+            self.vmctl("destroy", "--all", "--yes", deadline_s=60)
+        finally:
+            left = self.processes()
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
         return not left
 
 

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: MPL-2.0
 """vmctl against real QEMU and a real, small guest."""
 
+import contextlib
 import os
 import select
 import signal
 import socket
 import subprocess
+import time
 
 import harness
 
@@ -80,6 +82,15 @@ def a_failing_step_stops_and_is_resumed(sandbox):
     assert sandbox.ok("ssh", "web", "--", "cat log").out == "first\nsecond\nthird\n"
 
 
+def a_new_step_does_not_repeat_the_others(sandbox):
+    step = 'provision "shell" {{ inline "echo {} >> ~/log" }}\n'.format
+    sandbox.vmfile(vmfile(settings=step("a") + step("b")))
+    sandbox.ok("up")
+    sandbox.vmfile(vmfile(settings=step("new") + step("a") + step("b") + step("a")))
+    sandbox.ok("up")
+    assert sandbox.ok("ssh", "web", "--", "cat log").out == "a\nb\nnew\na\n"
+
+
 def steps_that_run_always(sandbox):
     sandbox.vmfile(
         vmfile(settings='provision "shell" run="always" { inline "echo again >> ~/log" }')
@@ -141,6 +152,7 @@ def a_qemu_that_refuses_says_why(sandbox):
 def a_qemu_that_dies_is_failed_and_starts_again(sandbox):
     sandbox.ok("create", "one", "--image", harness.tiny(), "--memory", "256", "--start")
     pid = sandbox.status("one")["pid"]
+    assert pid > 0
     os.kill(pid, signal.SIGKILL)
     wait_for_end(pid)
     assert sandbox.status("one")["state"] == "failed"
@@ -148,6 +160,84 @@ def a_qemu_that_dies_is_failed_and_starts_again(sandbox):
     assert sandbox.ok("ssh", "one", "--", "hostname").out == "one\n"
     sandbox.ok("destroy", "one", "--yes")
     sandbox.assert_nothing_left("one")
+
+
+def slow_qemu(sandbox):
+    """A QEMU that is in no hurry: between its lock and its pid file there is time for accidents."""
+    qemu = subprocess.check_output(["which", "qemu-system-x86_64"], text=True).strip()
+    go = sandbox.root / "go"
+    wrapper = sandbox.root / "slow-qemu"
+    wrapper.write_text(f'#!/bin/sh\nuntil [ -e "{go}" ]; do sleep 0.05; done\nexec {qemu} "$@"\n')
+    wrapper.chmod(0o755)
+    return wrapper
+
+
+def no_stranger_is_ever_signalled(sandbox):
+    """The pid that a file names may be anybody's by now."""
+    sandbox.ok("create", "one", "--image", harness.tiny(), "--memory", "256")
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        (sandbox.vm_dir("one") / "qemu.pid").write_text(f"{stranger.pid}\n")
+        start = sandbox.popen("start", "one", env={"VMCTL_QEMU": str(slow_qemu(sandbox))})
+        for line in start.stderr:
+            if "starting" in line:
+                break
+        while not sandbox.processes():
+            pass
+        start.kill()
+        start.wait()
+        (sandbox.vm_dir("one") / "qemu.pid").write_text(f"{stranger.pid}\n")
+        sandbox.ok("stop", "one", "--force")
+        alive = stranger.poll() is None
+        stranger.kill()
+    assert alive, "a process was killed that has nothing to do with vmctl"
+    assert not sandbox.processes(), "the VM's own process was not ended"
+
+
+def a_qemu_that_does_not_answer(sandbox):
+    """A stopped QEMU delays nobody for long, and Ctrl+C is no order to kill it."""
+    sandbox.ok("create", "one", "--image", harness.tiny(), "--memory", "256", "--start")
+    pid = sandbox.status("one")["pid"]
+    assert pid > 0
+    os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    (vm,) = sandbox.list()
+    assert time.monotonic() - began < 5 and vm["detail"] == "unresponsive", vm
+
+    stop = sandbox.popen("stop", "one")
+    for line in stop.stderr:
+        if "stopping" in line:
+            break
+    stop.send_signal(signal.SIGINT)
+    stop.communicate(timeout=30)
+    assert stop.returncode == 130 and sandbox.status("one")["state"] == "running"
+
+    assert "by force" in sandbox.ok("stop", "one", "--timeout", "1", deadline_s=60).err
+    assert sandbox.status("one")["state"] == "stopped"
+
+
+def another_client_does_not_cost_the_guest_its_time(sandbox):
+    sandbox.vmfile(vmfile(settings='provision "shell" { inline "true" }'))
+    sandbox.ok("up")
+    with contextlib.ExitStack() as clients:
+        for _ in range(2):
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(str(sandbox.vm_dir("web") / "qmp.sock"))
+        down = sandbox.popen("down")
+        for line in down.stderr:
+            if "stopping" in line:
+                break
+    err = down.communicate(timeout=120)[1]
+    assert down.returncode == 0 and "by force" not in err, err
+
+
+def a_guest_loses_its_network(sandbox):
+    sandbox.ok("create", "web", "--image", harness.tiny(), "--memory", "256", "--start")
+    sandbox.ok("stop", "web", "--force")
+    sandbox.vmfile(vmfile(settings='network "none"').replace("cloud-init", "// cloud-init"))
+    sandbox.ok("up", "--adopt")
+    status = sandbox.status("web")
+    assert (status["ssh-host"], status["ssh-port"]) == (None, 0), status
+    sandbox.fails(1, "vm::invalid_state", "ssh", "web", "--", "true")
 
 
 def wait_for_end(pid, limit_s=10):
@@ -249,6 +339,7 @@ harness.main(
     [
         whole_life,
         a_failing_step_stops_and_is_resumed,
+        a_new_step_does_not_repeat_the_others,
         steps_that_run_always,
         a_wrong_image_path,
         a_missing_qemu,
@@ -256,6 +347,10 @@ harness.main(
         an_image_with_a_backing_file_is_refused,
         a_qemu_that_refuses_says_why,
         a_qemu_that_dies_is_failed_and_starts_again,
+        no_stranger_is_ever_signalled,
+        a_qemu_that_does_not_answer,
+        another_client_does_not_cost_the_guest_its_time,
+        a_guest_loses_its_network,
         a_guest_that_ends_while_it_is_waited_for,
         interrupt_while_waiting,
         the_ssh_port_stays,

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: MPL-2.0
 """The command line over the backend that touches nothing real: verbs, errors, exit statuses."""
 
+import hashlib
 import json
 import os
 import shutil
+import sqlite3
+import subprocess
 
 import harness
 
@@ -146,8 +149,6 @@ def an_interrupted_making_is_made_again(sandbox):
     noop_file(sandbox, "one")
     sandbox.ok("up")
     database = sandbox.data / "vmctl" / "vmctl.db"
-    import sqlite3
-
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE vm SET phase = 0")
     connection.close()
@@ -261,6 +262,80 @@ def validate_checks_the_file_alone(sandbox):
     assert {(fault["line"], fault["column"]) for fault in faults} == {(1, 1), (2, 11)}, result
 
 
+def a_checksum_is_enforced(sandbox):
+    disk = image(sandbox)
+    right = "sha256:" + hashlib.sha256(disk.read_bytes()).hexdigest()
+    create = ["create", "one", "--image", disk, "--backend", "noop", "--checksum"]
+    sandbox.fails(1, "image::checksum_mismatch", *create, "sha256:" + "0" * 64)
+    sandbox.fails(2, "usage", *create, "md5:abc")
+    sandbox.assert_nothing_left("one")
+    sandbox.ok(*create, right)
+
+
+def two_ups_at_once(sandbox):
+    noop_file(sandbox, "a", "b")
+    ups = [sandbox.popen("up") for _ in range(4)]
+    for up in ups:
+        err = up.communicate(timeout=60)[1]
+        assert up.returncode == 0, err
+    assert [vm["state"] for vm in sandbox.list()] == ["running", "running"]
+
+
+def a_damaged_record_can_be_destroyed(sandbox):
+    noop_file(sandbox, "a")
+    sandbox.ok("up")
+    with sqlite3.connect(sandbox.data / "vmctl" / "vmctl.db") as connection:
+        connection.execute("UPDATE vm SET handle = '{'")
+    connection.close()
+    assert sandbox.list()[0]["state"] == "failed"
+    sandbox.fails(1, "store::failed", "start", "a")
+    sandbox.ok("destroy", "a", "-y")
+    sandbox.assert_nothing_left("a")
+
+
+def a_relative_data_folder(sandbox):
+    disk = image(sandbox)
+    relative = {"XDG_DATA_HOME": "here"}
+    sandbox.ok("create", "one", "--image", disk, "--backend", "noop", env=relative)
+    sandbox.ok("start", "one", env=relative)
+    sandbox.ok("destroy", "one", "-y", env=relative)
+
+
+def what_is_no_file_is_refused(sandbox):
+    os.mkfifo(sandbox.project / "fifo")
+    image(sandbox)
+    sandbox.vmfile('vm "a" { image "disk.raw"; backend "noop"; cloud-init { user-data "fifo" } }')
+    sandbox.fails(1, "io", "plan", deadline_s=10)
+    folder = sandbox.project / "folder"
+    folder.mkdir()
+    os.mkfifo(folder / "fifo")
+    sandbox.vmfile(
+        'vm "a" { image "disk.raw"; backend "noop"; cloud-init\n'
+        'provision "file" { source "folder"; destination "/x" } }'
+    )
+    sandbox.fails(1, "io", "up", deadline_s=10)
+
+
+def options_are_spelled_out(sandbox):
+    noop_file(sandbox, "a", "b")
+    sandbox.ok("up")
+    sandbox.fails(2, "usage", "down", "--d")
+    sandbox.fails(2, "usage", "destroy", "a", "--all", "--yes")
+    sandbox.fails(2, "usage", "list", "--color=sometimes")
+    sandbox.fails(2, "usage", "list", "--quiet=5")
+    sandbox.fails(2, "usage", "--versoin")
+    sandbox.ok("destroy", "a", "a", "--yes")
+    assert [vm["name"] for vm in sandbox.list()] == ["b"]
+
+
+def nothing_is_left_of_the_last_vm(sandbox):
+    noop_file(sandbox, "a")
+    sandbox.ok("up")
+    sandbox.ok("down", "--destroy")
+    left = {path.name for path in (sandbox.data / "vmctl").rglob("*") if not path.is_dir()}
+    assert left <= {"vmctl.db", "vmctl.db-wal", "vmctl.db-shm", ".store"}, left
+
+
 def help_and_version(sandbox):
     assert sandbox.ok("--version").out.startswith("vmctl ")
     overview = sandbox.ok("--help").out
@@ -271,16 +346,15 @@ def help_and_version(sandbox):
 
 
 def output_that_cannot_be_written_is_an_error(sandbox):
-    with open("/dev/full", "w") as full:
-        import subprocess
-
-        process = subprocess.run(
-            [str(harness.VMCTL), "list"],
-            env=sandbox.environment,
-            stdout=full,
-            stderr=subprocess.PIPE,
-        )
-    assert process.returncode == 1
+    noop_file(sandbox, "a")
+    sandbox.ok("up")
+    (sandbox.vm_dir("a") / "console.log").write_text("said the guest\n")
+    for command in ["list"], ["log", "a", "--console"]:
+        with open("/dev/full", "w") as full:
+            process = subprocess.run(
+                [str(harness.VMCTL), *command], env=sandbox.environment, stdout=full, check=False
+            )
+        assert process.returncode == 1, command
 
 
 def files_are_nobody_elses(sandbox):
@@ -315,6 +389,13 @@ harness.main(
         changed_settings_are_classed,
         plan_knows_other_peoples_vms,
         validate_checks_the_file_alone,
+        a_checksum_is_enforced,
+        two_ups_at_once,
+        a_damaged_record_can_be_destroyed,
+        a_relative_data_folder,
+        what_is_no_file_is_refused,
+        options_are_spelled_out,
+        nothing_is_left_of_the_last_vm,
         help_and_version,
         output_that_cannot_be_written_is_an_error,
         files_are_nobody_elses,

@@ -209,6 +209,19 @@ test_qmp_silent_peer (void)
   close (fds[1]);
 }
 
+/* A parser that calls itself for each level would end the program here. */
+static void
+test_qmp_deep_line (void)
+{
+  g_autofree char *deep = g_strnfill (100000, '[');
+  g_autofree char *line = g_strconcat ("{\"a\":", deep, "\n", NULL);
+  const char *const script[] = { line, NULL };
+  g_auto (Talk) talk = { 0 };
+  talk_start (&talk, script);
+  g_assert_null (talk.qmp);
+  g_assert_error (talk.error, VM_ERROR, VM_ERROR_QMP_COMMAND_FAILED);
+}
+
 static gpointer
 send_for_ever (gpointer data)
 {
@@ -244,6 +257,7 @@ main (int argc, char **argv)
   g_test_add_func ("/qmp/error", test_qmp_error_reply);
   g_test_add_func ("/qmp/strangers", test_qmp_peers_that_are_not_qemu);
   g_test_add_func ("/qmp/silent", test_qmp_silent_peer);
+  g_test_add_func ("/qmp/deep-line", test_qmp_deep_line);
   g_test_add_func ("/qmp/endless-line", test_qmp_endless_line);
   return g_test_run ();
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "hypervisor/qemu/qemu.h"
 
-#include "hypervisor/kvm.h"
 #include "runtime/proc.h"
 
 #include <signal.h>
@@ -16,6 +15,9 @@
 #define TERM_S 5
 #define KILL_S 5
 #define RESEND_POWERDOWN_MS 10000
+#define RETRY_MS 500
+#define APPEAR_S 2
+#define CLAIM_MS 20
 
 typedef struct {
   VmHypervisor base;
@@ -114,8 +116,11 @@ static gboolean
 learn_ssh_endpoint (VmHandle *handle, VmQmp *qmp, const VmOp *op, GError **error)
 {
   g_autoptr (JsonNode) answer = NULL;
-  if (!has_user_network (handle->spec))
+  if (!has_user_network (handle->spec)) {
+    g_clear_pointer (&handle->ssh_host, g_free);
+    handle->ssh_port = 0;
     return TRUE;
+  }
   if (!vm_qmp_execute (qmp, "human-monitor-command", "{\"command-line\":\"info usernet\"}", &answer,
                        op, error))
     return FALSE;
@@ -127,6 +132,13 @@ learn_ssh_endpoint (VmHandle *handle, VmQmp *qmp, const VmOp *op, GError **error
   g_free (handle->ssh_host);
   handle->ssh_host = g_strdup ("127.0.0.1");
   return TRUE;
+}
+
+static void
+remove_pidfile (const VmHandle *handle)
+{
+  g_autofree char *path = vm_handle_path (handle, VM_QEMU_PIDFILE);
+  unlink (path);
 }
 
 static void
@@ -162,6 +174,7 @@ launch_once (VmHandle *handle, const VmQemuLaunch *launch, const VmOp *op, GErro
   if (ended)
     return vm_qemu_spawn_error (handle, pid, error);
   kill_and_reap (pid, pidfd);
+  remove_pidfile (handle);
   g_propagate_error (error, g_steal_pointer (&cause));
   return FALSE;
 }
@@ -207,24 +220,23 @@ ask_to_power_off (const VmHandle *handle, const VmOp *op)
          vm_qmp_execute (qmp, "system_powerdown", NULL, NULL, &limit, NULL);
 }
 
-/* TRUE with @out_ended when the process ended in time; a guest may miss a button that is pressed
- * while it boots, so it is pressed again now and then. FALSE only when the caller cancelled. */
+/* TRUE with @out_ended when the process ended in time. A guest may miss a button that is pressed
+ * while it boots, and QEMU may be busy with another client: it is pressed again now and then. FALSE
+ * only when the caller cancelled. */
 static gboolean
 power_off (const VmHandle *handle, int pidfd, guint grace_s, gboolean *out_ended, const VmOp *op,
            GError **error)
 {
   VmOp limit = vm_op_within (op, grace_s);
   *out_ended = FALSE;
-  while (!*out_ended && ask_to_power_off (handle, &limit)) {
-    g_autoptr (GError) over = NULL;
-    if (vm_op_wait (&limit, pidfd, POLLIN, RESEND_POWERDOWN_MS, out_ended, &over))
-      continue;
-    if (g_error_matches (over, VM_ERROR, VM_ERROR_TIMEOUT))
+  while (!*out_ended) {
+    int pause_ms = ask_to_power_off (handle, &limit) ? RESEND_POWERDOWN_MS : RETRY_MS;
+    if (!vm_op_check (op, error))
+      return FALSE;
+    if (!vm_op_wait (&limit, pidfd, POLLIN, pause_ms, out_ended, NULL))
       break;
-    g_propagate_error (error, g_steal_pointer (&over));
-    return FALSE;
   }
-  return TRUE;
+  return vm_op_check (op, error);
 }
 
 /* SIGTERM, then SIGKILL. */
@@ -246,11 +258,19 @@ end_process (const VmHandle *handle, int pidfd, GError **error)
                        handle->spec->name);
 }
 
-static void
-remove_pidfile (const VmHandle *handle)
+/* A process that has the lock but has not said who it is is only just being started. */
+static gboolean
+open_process (const VmHandle *handle, int *out_pid, int *out_pidfd, GError **error)
 {
-  g_autofree char *path = vm_handle_path (handle, VM_QEMU_PIDFILE);
-  unlink (path);
+  VmOp grace = vm_op_grace (APPEAR_S);
+  while ((*out_pidfd = vm_qemu_open_process (handle, out_pid)) < 0) {
+    if (!vm_qemu_is_running (handle))
+      return TRUE;
+    if (!vm_op_wait (&grace, -1, 0, CLAIM_MS, NULL, NULL))
+      return vm_error_set (error, VM_ERROR_VM_INVALID_STATE,
+                           "VM \"%s\" runs, but its process cannot be found", handle->spec->name);
+  }
+  return TRUE;
 }
 
 static gboolean
@@ -258,12 +278,10 @@ qemu_stop (VmHypervisor *base, VmHandle *handle, guint grace_s, gboolean *out_fo
            const VmOp *op, GError **error)
 {
   int pid = 0;
-  vm_autofd int pidfd = vm_qemu_open_process (handle, &pid);
+  vm_autofd int pidfd = -1;
+  if (!open_process (handle, &pid, &pidfd, error))
+    return FALSE;
   gboolean ended = pidfd < 0;
-
-  if (pidfd < 0 && vm_qemu_is_running (handle))
-    return vm_error_set (error, VM_ERROR_VM_INVALID_STATE,
-                         "VM \"%s\" runs, but its process cannot be found", handle->spec->name);
   if (!ended && grace_s > 0 && !power_off (handle, pidfd, grace_s, &ended, op, error))
     return FALSE;
   if (out_forced != NULL)
@@ -338,13 +356,12 @@ qemu_state (VmHypervisor *base, const VmHandle *handle, VmStateInfo *out_info, c
     out_info->detail = g_strdup ("unresponsive");
     return vm_op_check (op, error);
   }
-  const char *status =
-      JSON_NODE_HOLDS_OBJECT (answer)
-          ? json_object_get_string_member_with_default (json_node_get_object (answer), "status", "")
-          : "";
-  if (g_str_equal (status, "paused"))
+  const char *status = JSON_NODE_HOLDS_OBJECT (answer)
+                           ? vm_json_get_string (json_node_get_object (answer), "status")
+                           : NULL;
+  if (g_strcmp0 (status, "paused") == 0)
     out_info->state = VM_STATE_SUSPENDED;
-  else if (g_str_equal (status, "io-error"))
+  else if (g_strcmp0 (status, "io-error") == 0)
     out_info->detail = g_strdup ("paused: its disk cannot be written (host disk full?)");
   return TRUE;
 }

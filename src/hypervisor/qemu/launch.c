@@ -14,6 +14,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define RUN_LOCK_LIMIT 256
+#define CONNECT_RETRY_MS 20
+
 #ifdef __aarch64__
 #define DEFAULT_PROGRAM "qemu-system-aarch64"
 #else
@@ -98,12 +101,14 @@ vm_qemu_is_of_this_boot (const VmHandle *handle)
 {
   g_autofree char *path = vm_handle_path (handle, VM_QEMU_RUN_LOCK);
   g_autofree char *now = boot_id ();
-  g_autofree char *then = vm_file_tail (path, 1);
-  return now == NULL || g_str_equal (now, then);
+  g_autofree char *text = NULL;
+  return now == NULL || !vm_file_read (path, RUN_LOCK_LIMIT, &text, NULL, NULL) ||
+         g_str_has_prefix (text, now);
 }
 
 /* The lock that QEMU holds for life, taken before it exists. The file says in which run of the
- * host's kernel that was. */
+ * host's kernel that was, and in its second line, which QEMU's process itself writes before it
+ * becomes QEMU, who it is. */
 static int
 take_run_lock (int dir_fd, const char *name, GError **error)
 {
@@ -118,10 +123,12 @@ take_run_lock (int dir_fd, const char *name, GError **error)
     return -1;
   }
   g_autofree char *boot = boot_id ();
-  if (boot != NULL && (ftruncate (fd, 0) < 0 || pwrite (fd, boot, strlen (boot), 0) < 0)) {
+  const char *line = boot != NULL ? boot : "unknown\n";
+  if (ftruncate (fd, 0) < 0 || write (fd, line, strlen (line)) < 0) {
     vm_error_set_errno (error, errno, "cannot write " VM_QEMU_RUN_LOCK);
     return -1;
   }
+  unlinkat (dir_fd, VM_QEMU_PIDFILE, 0); /* of a QEMU that could not tidy up */
   return vm_fd_steal (&fd);
 }
 
@@ -150,8 +157,33 @@ vm_qemu_spawn (const VmHandle *handle, GPtrArray *argv, GPid *out_pid, int *out_
     { null_fd, STDIN_FILENO }, { log, STDOUT_FILENO },          { log, STDERR_FILENO },
     { qmp, VM_QEMU_FD_QMP },   { console, VM_QEMU_FD_CONSOLE }, { run_lock, VM_QEMU_FD_RUN_LOCK },
   };
-  return vm_proc_spawn ((const char *const *) argv->pdata, envp, handle->dir, fds,
-                        G_N_ELEMENTS (fds), out_pid, out_pidfd, error);
+  const VmProcStart start = {
+    (const char *const *) argv->pdata,
+    envp,
+    handle->dir,
+    fds,
+    G_N_ELEMENTS (fds),
+    VM_QEMU_FD_RUN_LOCK,
+  };
+  g_autoptr (GError) cause = NULL;
+  if (vm_proc_spawn (&start, out_pid, out_pidfd, &cause))
+    return TRUE;
+  return vm_error_set (error, VM_ERROR_QEMU_SPAWN_FAILED, "%s", cause->message);
+}
+
+/* QEMU talks to one client at a time and lets few wait; nothing tells when there is room again. */
+static int
+connect_when_free (int dir_fd, const VmOp *op)
+{
+  struct sockaddr_un address = socket_address (dir_fd, VM_QEMU_QMP_SOCKET);
+  vm_autofd int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  while (fd >= 0) {
+    if (connect (fd, (struct sockaddr *) &address, sizeof address) == 0)
+      return vm_fd_steal (&fd);
+    if (errno != EAGAIN || !vm_op_wait (op, -1, 0, CONNECT_RETRY_MS, NULL, NULL))
+      break;
+  }
+  return -1;
 }
 
 VmQmp *
@@ -160,14 +192,16 @@ vm_qemu_connect (const VmHandle *handle, const VmOp *op, GError **error)
   vm_autofd int dir = open_dir (handle, error);
   if (dir < 0)
     return NULL;
-  struct sockaddr_un address = socket_address (dir, VM_QEMU_QMP_SOCKET);
-  vm_autofd int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0 || connect (fd, (struct sockaddr *) &address, sizeof address) < 0) {
+  int fd = connect_when_free (dir, op);
+  if (fd < 0) {
     vm_error_set (error, VM_ERROR_QMP_CONNECT_FAILED, "cannot reach QEMU of VM \"%s\": %s",
                   handle->spec->name, g_strerror (errno));
     return NULL;
   }
-  return vm_qmp_new (vm_fd_steal (&fd), op, error);
+  g_autoptr (VmQmp) qmp = vm_qmp_new (fd, op, error);
+  if (qmp == NULL)
+    g_prefix_error (error, "VM \"%s\": ", handle->spec->name);
+  return g_steal_pointer (&qmp);
 }
 
 char *
@@ -209,14 +243,16 @@ vm_qemu_is_running (const VmHandle *handle)
   return vm_lock_is_held (path);
 }
 
+/* The second line of the run lock; 0 while there is none. */
 static int
 read_pid (const VmHandle *handle)
 {
-  g_autofree char *path = vm_handle_path (handle, VM_QEMU_PIDFILE);
+  g_autofree char *path = vm_handle_path (handle, VM_QEMU_RUN_LOCK);
   g_autofree char *text = NULL;
-  if (!vm_file_read (path, 32, &text, NULL, NULL))
+  if (!vm_file_read (path, RUN_LOCK_LIMIT, &text, NULL, NULL))
     return 0;
-  return atoi (text);
+  const char *second = strchr (text, '\n');
+  return second != NULL ? atoi (second + 1) : 0;
 }
 
 /* The pid is looked at only while the lock says that its owner lives, and once more after the pidfd

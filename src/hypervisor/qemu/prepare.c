@@ -106,8 +106,8 @@ vm_qemu_prepare (const VmHandle *handle, const VmOp *op, GError **error)
 {
   if (!check_networks (handle->spec, error))
     return FALSE;
-  if (g_mkdir_with_parents (handle->dir, 0700) < 0)
-    return vm_error_set_errno (error, errno, "cannot make %s", handle->dir);
+  if (!vm_handle_make_dir (handle, error))
+    return FALSE;
   if (make_overlay (handle, op, error) && make_firmware_vars (handle, error) &&
       make_seed (handle, error))
     return TRUE;

@@ -6,6 +6,7 @@
  * that alone says whether it runs. */
 
 #include "hypervisor/backends.h"
+#include "hypervisor/host.h"
 #include "hypervisor/qemu/qmp.h"
 #include "image/image.h"
 
@@ -55,15 +56,9 @@ gboolean vm_qemu_is_of_this_boot (const VmHandle *handle);
 /* Whether the VM's process lives. */
 gboolean vm_qemu_is_running (const VmHandle *handle);
 
-/* A pidfd of the VM's process, certainly its own; -1 when it does not run. @out_pid is nullable. */
+/* A pidfd of the VM's process, certainly its own; -1 when it does not run, or is only just being
+ * started. @out_pid is nullable. */
 int vm_qemu_open_process (const VmHandle *handle, int *out_pid);
 
 /* The guest's disk, keys and seed; see VmHypervisorOps.prepare. */
 gboolean vm_qemu_prepare (const VmHandle *handle, const VmOp *op, GError **error);
-
-/* The program to run: @wanted or the one for this machine, as an absolute path owned by the caller.
- * Errors: VM_ERROR_QEMU_SPAWN_FAILED. */
-char *vm_qemu_find_program (const char *wanted, GError **error);
-
-/* OVMF's code and its template of variables (static paths). Errors: VM_ERROR_QEMU_SPAWN_FAILED. */
-gboolean vm_qemu_find_firmware (const char **out_code, const char **out_vars, GError **error);

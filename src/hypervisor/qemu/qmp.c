@@ -51,12 +51,10 @@ read_message (VmQmp *self, const VmOp *op, GError **error)
   g_string_erase (self->buffer, 0, (gssize) length + 1);
   self->scanned = 0;
   g_debug ("qmp < %s", line);
-  g_autoptr (JsonNode) node = json_from_string (line, NULL);
-  if (node == NULL || !JSON_NODE_HOLDS_OBJECT (node)) {
+  JsonNode *node = vm_json_parse_object (line);
+  if (node == NULL)
     vm_error_set (error, VM_ERROR_QMP_COMMAND_FAILED, "QEMU sent something that is not QMP");
-    return NULL;
-  }
-  return g_steal_pointer (&node);
+  return node;
 }
 
 static gboolean
@@ -79,7 +77,8 @@ send_all (VmQmp *self, const char *text, const VmOp *op, GError **error)
 static gboolean
 is_reply (JsonObject *message, guint id)
 {
-  return json_object_get_int_member_with_default (message, "id", 0) == (gint64) id;
+  JsonNode *own = json_object_get_member (message, "id");
+  return own != NULL && JSON_NODE_HOLDS_VALUE (own) && json_node_get_int (own) == (gint64) id;
 }
 
 static gboolean
@@ -88,10 +87,10 @@ take_reply (JsonObject *message, const char *command, JsonNode **out_return, GEr
   JsonNode *failure = json_object_get_member (message, "error");
   if (failure != NULL) {
     const char *desc = JSON_NODE_HOLDS_OBJECT (failure)
-                           ? json_object_get_string_member_with_default (
-                                 json_node_get_object (failure), "desc", "no reason given")
-                           : "no reason given";
-    return vm_error_set (error, VM_ERROR_QMP_COMMAND_FAILED, "QEMU refused %s: %s", command, desc);
+                           ? vm_json_get_string (json_node_get_object (failure), "desc")
+                           : NULL;
+    return vm_error_set (error, VM_ERROR_QMP_COMMAND_FAILED, "QEMU refused %s: %s", command,
+                         desc != NULL ? desc : "no reason given");
   }
   if (!json_object_has_member (message, "return"))
     return vm_error_set (error, VM_ERROR_QMP_COMMAND_FAILED, "QEMU gave no answer to %s", command);

@@ -5,9 +5,8 @@
  * commands by id, events set apart. QEMU serves one client at a time, so a connection is held no
  * longer than needed. Protocol: docs/interop/qmp-spec.txt of QEMU. */
 
+#include "runtime/json.h"
 #include "runtime/op.h"
-
-#include <json-glib/json-glib.h>
 
 typedef struct VmQmp VmQmp;
 
