@@ -151,12 +151,20 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CliMachine, cli_machine_free)
 gboolean cli_machine_start (CliMachine *machine, const VmOp *op, GError **error);
 gboolean cli_machine_stop (CliMachine *machine, guint grace_s, const VmOp *op, GError **error);
 gboolean cli_machine_destroy (CliMachine *machine, const VmOp *op, GError **error);
+/* Keeps what has changed in the handle, in the store and in the VM's folder. */
+gboolean cli_machine_save (CliMachine *machine, GError **error);
+/* Notes in the journal how @operation ended (@error tells why it failed); passes @succeeded on. */
+gboolean
+cli_machine_note (CliMachine *machine, const char *operation, gboolean succeeded, GError **error);
+
+VmHypervisor *cli_hypervisor (Cli *cli);
+
+/* --- reach.c: into the guest --- */
+
 /* Waits for SSH and runs the steps that have to run. */
 gboolean cli_machine_provision (CliMachine *machine, const VmOp *op, GError **error);
 /* Waits until the guest's sshd greets; the connection is the caller's. */
 gboolean cli_machine_dial (CliMachine *machine, int *out_fd, const VmOp *op, GError **error);
-
-VmHypervisor *cli_hypervisor (Cli *cli);
 
 /* --- recover.c: VMs that the store has lost --- */
 

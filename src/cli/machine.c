@@ -2,10 +2,6 @@
 #include "cli/cli.h"
 
 #define LOCK_S 30
-#define SSH_S 120
-#define SSH_TCG_S 600
-#define SETTLE_S 60
-#define SETTLE_TCG_S 300
 
 VmHypervisor *
 cli_hypervisor (Cli *cli)
@@ -65,17 +61,16 @@ load_for_destruction (CliMachine *self, const VmRow *row)
     self->handle = vm_handle_new_bare (row->name, row->backend, self->cli->data_dir);
 }
 
-static gboolean
-save (CliMachine *self, GError **error)
+gboolean
+cli_machine_save (CliMachine *self, GError **error)
 {
   g_autofree char *json = vm_handle_to_json (self->handle);
   return vm_store_set_handle (self->store, self->handle->spec->name, json, error) &&
          cli_record_write (self->handle, self->origin, error);
 }
 
-/* Notes in the journal how @operation ended (@error tells why it failed); passes @succeeded on. */
-static gboolean
-note (CliMachine *self, const char *operation, gboolean succeeded, GError **error)
+gboolean
+cli_machine_note (CliMachine *self, const char *operation, gboolean succeeded, GError **error)
 {
   const char *outcome = succeeded ? "ok" : vm_error_name (*error);
   vm_store_event (self->store, self->handle->spec->name, operation, outcome, NULL);
@@ -228,7 +223,7 @@ update (CliMachine *self, const VmSpec *spec, const VmOp *op, GError **error)
   g_autoptr (GPtrArray) changes = vm_spec_changes (self->handle->spec, spec);
   announce (self, changes, deepest);
   vm_handle_set_spec (self->handle, vm_spec_merge (self->handle->spec, spec, deepest));
-  return save (self, error);
+  return cli_machine_save (self, error);
 }
 
 /* Makes the VM whose lock this already holds. */
@@ -248,7 +243,7 @@ make (CliMachine *self, VmSpec *spec, const char *origin, const VmOp *op, GError
       !clear_stray_folder (self, op, error))
     return FALSE;
   cli_progress (self->cli, self->handle->spec->name, "making disk, seed and keys");
-  if (note (self, "create", prepare (self, op, &cause), &cause))
+  if (cli_machine_note (self, "create", prepare (self, op, &cause), &cause))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&cause));
   return FALSE;
@@ -414,7 +409,7 @@ launch (CliMachine *self, const VmOp *op, GError **error)
   self->handle->ssh_port = wish;
   cli_progress (self->cli, self->handle->spec->name, "starting");
   return vm_hypervisor_start (cli_hypervisor (self->cli), self->handle, op, error) &&
-         save (self, error) && claim_ports (self, error);
+         cli_machine_save (self, error) && claim_ports (self, error);
 }
 
 static gboolean
@@ -439,7 +434,7 @@ gboolean
 cli_machine_start (CliMachine *self, const VmOp *op, GError **error)
 {
   g_autoptr (GError) cause = NULL;
-  if (note (self, "start", start (self, op, &cause), &cause))
+  if (cli_machine_note (self, "start", start (self, op, &cause), &cause))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&cause));
   return FALSE;
@@ -467,7 +462,7 @@ cli_machine_stop (CliMachine *self, guint grace_s, const VmOp *op, GError **erro
   if (runs)
     cli_progress (self->cli, name, "stopping");
   gboolean stopped = stop (self, grace_s, &forced, op, &cause);
-  if (!note (self, forced ? "stop (forced)" : "stop", stopped, &cause)) {
+  if (!cli_machine_note (self, forced ? "stop (forced)" : "stop", stopped, &cause)) {
     g_propagate_error (error, g_steal_pointer (&cause));
     return FALSE;
   }
@@ -490,129 +485,11 @@ cli_machine_destroy (CliMachine *self, const VmOp *op, GError **error)
 {
   const char *name = self->handle->spec->name;
   g_autoptr (GError) cause = NULL;
-  if (!note (self, "destroy", destroy (self, op, &cause), &cause)) {
+  if (!cli_machine_note (self, "destroy", destroy (self, op, &cause), &cause)) {
     g_propagate_error (error, g_steal_pointer (&cause));
     return FALSE;
   }
   vm_lock_remove (g_steal_pointer (&self->lock));
   cli_progress (self->cli, name, "destroyed");
   return TRUE;
-}
-
-/* The keys to try, in order, NULL-terminated; owned by the caller, strings included. */
-static char **
-private_keys (const VmHandle *handle)
-{
-  GPtrArray *keys = g_ptr_array_new ();
-  g_ptr_array_add (keys, vm_handle_path (handle, VM_FILE_PRIVATE_KEY));
-  if (handle->spec->private_key != NULL)
-    g_ptr_array_add (keys, g_strdup (handle->spec->private_key));
-  g_ptr_array_add (keys, NULL);
-  return (char **) g_ptr_array_free (keys, FALSE);
-}
-
-typedef gboolean (*TargetFunc) (CliMachine *self, const VmSshTarget *target, gpointer data,
-                                const VmOp *op, GError **error);
-
-/* Calls @func with where and how this VM is reached, within the time a guest may take to boot. */
-static gboolean
-with_target (CliMachine *self, TargetFunc func, gpointer data, const VmOp *op, GError **error)
-{
-  const VmHandle *handle = self->handle;
-  gboolean slow = handle->accel == VM_ACCEL_TCG;
-  g_autofree char *known_hosts = vm_handle_path (handle, VM_FILE_KNOWN_HOSTS);
-  g_auto (GStrv) keys = private_keys (handle);
-  vm_autofd int watch = -1;
-
-  if (handle->ssh_host == NULL)
-    return vm_error_set (error, VM_ERROR_VM_INVALID_STATE, "VM \"%s\" cannot be reached by SSH",
-                         handle->spec->name) ||
-           vm_error_help (error, "it was never started, or has no network for it");
-  if (!vm_hypervisor_watch (cli_hypervisor (self->cli), handle, &watch, error))
-    return FALSE;
-  if (watch < 0)
-    return vm_error_set (error, VM_ERROR_VM_INVALID_STATE, "VM \"%s\" does not run",
-                         handle->spec->name) ||
-           vm_error_help (error, "start it: vmctl start %s", handle->spec->name);
-  const VmSshTarget target = {
-    .host = handle->ssh_host,
-    .port = handle->ssh_port,
-    .user = handle->spec->ssh_user,
-    .private_keys = (const char *const *) keys,
-    .known_hosts = known_hosts,
-    .host_key_alias = handle->spec->name,
-    .watch_fd = watch,
-    .settle_s = handle->settled ? 0
-                : slow          ? SETTLE_TCG_S
-                                : SETTLE_S,
-    .is_slow = slow,
-  };
-  VmOp limit = vm_op_within (op, slow ? SSH_TCG_S : SSH_S);
-  return func (self, &target, data, &limit, error);
-}
-
-static gboolean
-dial (CliMachine *self, const VmSshTarget *target, gpointer out_fd, const VmOp *op, GError **error)
-{
-  return vm_ssh_dial (target, out_fd, op, error);
-}
-
-gboolean
-cli_machine_dial (CliMachine *self, int *out_fd, const VmOp *op, GError **error)
-{
-  return with_target (self, dial, out_fd, op, error);
-}
-
-static void
-on_step (gpointer data, guint index, const char *title)
-{
-  CliMachine *self = data;
-  cli_progress (self->cli, self->handle->spec->name, "step %u of %u: %s", index + 1,
-                self->handle->spec->steps->len, title);
-}
-
-static void
-on_output (gpointer data, gboolean is_stderr, const char *bytes, gsize n)
-{
-  CliMachine *self = data;
-  if (!self->cli->quiet)
-    cli_relay (self->cli, is_stderr, bytes, n);
-}
-
-static gboolean
-connect_and_run (CliMachine *self, const VmSshTarget *target, gpointer data, const VmOp *op,
-                 GError **error)
-{
-  const VmProvision provision = { self->store, self->handle, self->provision_all,
-                                  on_step,     on_output,    self };
-  g_autoptr (VmSshSession) session = vm_ssh_connect (target, op, error);
-  if (session == NULL)
-    return FALSE;
-  self->handle->settled = TRUE;
-  /* The steps take as long as they take; only reaching the guest was bounded. */
-  VmOp unbounded = { .cancel = op->cancel };
-  return save (self, error) && vm_provision_run (&provision, session, &unbounded, error);
-}
-
-gboolean
-cli_machine_provision (CliMachine *self, const VmOp *op, GError **error)
-{
-  const VmProvision provision = { self->store, self->handle, self->provision_all,
-                                  on_step,     on_output,    self };
-  const char *name = self->handle->spec->name;
-  guint pending = 0;
-  g_autoptr (GError) cause = NULL;
-  if (!vm_provision_count_pending (&provision, &pending, op, error))
-    return FALSE;
-  if (pending == 0)
-    return TRUE;
-  if (self->handle->ssh_host == NULL) {
-    cli_progress (self->cli, name, "no guest to provision");
-    return TRUE;
-  }
-  cli_progress (self->cli, name, "waiting for SSH");
-  if (note (self, "provision", with_target (self, connect_and_run, NULL, op, &cause), &cause))
-    return TRUE;
-  g_propagate_error (error, g_steal_pointer (&cause));
-  return FALSE;
 }

@@ -17,8 +17,8 @@ import sys
 import tempfile
 import traceback
 
-BUILD = pathlib.Path(os.environ["VM_TEST_BUILD"])
-GUESTS = pathlib.Path(os.environ["VM_TEST_GUESTS"])
+BUILD = pathlib.Path(os.environ["VM_TEST_BUILD"]).resolve()
+GUESTS = pathlib.Path(os.environ["VM_TEST_GUESTS"]).resolve()
 VMCTL = BUILD / "src" / "vmctl"
 DEADLINE_S = 600
 
