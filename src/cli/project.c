@@ -2,10 +2,23 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <string.h>
+
+/* As short as it can be from where the user stands. */
+static char *
+shown_path (const char *path)
+{
+  g_autofree char *here = g_get_current_dir ();
+  gsize length = strlen (here);
+  gboolean below = g_str_has_prefix (path, here) && path[length] == '/';
+  return g_strdup (below ? path + length + 1 : path);
+}
 
 static void
-print_diagnostics (Cli *cli, const VmDiagnostics *diagnostics)
+print_diagnostics (Cli *cli, VmDiagnostics *diagnostics)
 {
+  g_autofree char *full = diagnostics->file;
+  diagnostics->file = shown_path (full);
   if (cli->json) {
     g_autoptr (JsonNode) node = vm_diagnostics_to_json (diagnostics);
     g_autofree char *text = json_to_string (node, FALSE);
