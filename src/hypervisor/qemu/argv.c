@@ -3,6 +3,9 @@
 
 #include <stdarg.h>
 
+/* For translated code. QEMU's own choice is a gibibyte, which guests of this size do not profit from;
+ * and a guest that reboots waits until all of it was thrown away. */
+#define TRANSLATION_MIB "128"
 #define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 /* Adds strings until NULL. */
@@ -45,7 +48,7 @@ push_machine (GPtrArray *argv, const VmQemuLaunch *launch)
   if (launch->kvm)
     push (argv, "-accel", "kvm", "-cpu", "host", NULL);
   else
-    push (argv, "-accel", "tcg,thread=multi", "-cpu", "max", NULL);
+    push (argv, "-accel", "tcg,thread=multi,tb-size=" TRANSLATION_MIB, "-cpu", "max", NULL);
 }
 
 /* A blockdev of a file under a format: nodes NAME-file and NAME. */
