@@ -397,6 +397,12 @@ check_is_whole (CliMachine *self, const VmStateInfo *info, GError **error)
   return vm_error_help (error, "remove it (vmctl destroy %s) and make it again", name);
 }
 
+static gboolean
+record_start (CliMachine *self, GError **error)
+{
+  return cli_machine_save (self, error) && claim_ports (self, error);
+}
+
 /* A port that the kernel chose for SSH last time may be somebody else's by now; it is only a wish.
  */
 static gboolean
@@ -409,7 +415,7 @@ launch (CliMachine *self, const VmOp *op, GError **error)
   self->handle->ssh_port = wish;
   cli_progress (self->cli, self->handle->spec->name, "starting");
   return vm_hypervisor_start (cli_hypervisor (self->cli), self->handle, op, error) &&
-         cli_machine_save (self, error) && claim_ports (self, error);
+         record_start (self, error);
 }
 
 static gboolean
@@ -421,8 +427,9 @@ start (CliMachine *self, const VmOp *op, GError **error)
   if (!vm_hypervisor_state (hypervisor, self->handle, &info, op, error) ||
       !check_is_whole (self, &info, error))
     return FALSE;
-  if (info.state == VM_STATE_RUNNING)
-    return TRUE;
+  if (info.state ==
+      VM_STATE_RUNNING) /* perhaps by a start that was cut off before it was recorded */
+    return vm_hypervisor_start (hypervisor, self->handle, op, error) && record_start (self, error);
   if (info.state == VM_STATE_SUSPENDED) {
     cli_progress (self->cli, self->handle->spec->name, "resuming");
     return vm_hypervisor_resume (hypervisor, self->handle, op, error);

@@ -201,7 +201,9 @@ main (int argc, char **argv)
 
   /* Everything made from here on is its owner's alone. */
   umask (077);
-  signal (SIGPIPE, SIG_IGN); /* a reader that went away ends the output, not the work */
+  /* A reader that went away ends the output, a limit on file sizes the writing: neither us. */
+  signal (SIGPIPE, SIG_IGN);
+  signal (SIGXFSZ, SIG_IGN);
   setlocale (LC_ALL, "");
   /* Known before anything can fail, so that every error has the form that was asked for. */
   cli.json = says_json (argv);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,10 +84,17 @@ write_pid (int fd)
   return write (fd, digits + at, sizeof digits - at) == (ssize_t) (sizeof digits - at);
 }
 
+/* FALSE when the parent is gone already: nobody would tell. */
+static gboolean
+die_with (pid_t parent)
+{
+  return prctl (PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid () == parent;
+}
+
 /* Between fork() and exec() in a program with threads: only async-signal-safe calls from here on.
  */
 static void
-child_exec (const VmProcStart *start, int status_fd)
+child_exec (const VmProcStart *start, int status_fd, pid_t parent)
 {
   int scratch = MAX (first_free_fd (start->fds, start->n_fds), status_fd + 1);
   int error_fd = scratch + (int) start->n_fds;
@@ -95,6 +103,7 @@ child_exec (const VmProcStart *start, int status_fd)
   setsid ();
   if (dup2 (status_fd, error_fd) >= 0 && place_fds (start->fds, start->n_fds, scratch) &&
       (start->dir == NULL || chdir (start->dir) == 0) &&
+      (!start->dies_with_us || die_with (parent)) &&
       (start->pid_fd < 0 || write_pid (start->pid_fd))) {
     close_range ((unsigned) scratch, ~0U, CLOSE_RANGE_CLOEXEC);
     execve (start->argv[0], (char *const *) start->argv, (char *const *) start->envp);
@@ -126,11 +135,12 @@ vm_proc_spawn (const VmProcStart *start, GPid *out_pid, int *out_pidfd, GError *
   vm_autofd int status_read = status_pipe[0];
   vm_autofd int status_write = status_pipe[1];
 
+  pid_t parent = getpid ();
   pid_t pid = fork ();
   if (pid < 0)
     return vm_error_set_errno (error, errno, "cannot start %s", start->argv[0]);
   if (pid == 0)
-    child_exec (start, status_write);
+    child_exec (start, status_write, parent);
 
   vm_fd_close (vm_fd_steal (&status_write));
   int failed = read_exec_status (status_read);
@@ -214,7 +224,12 @@ vm_proc_run (const char *const *argv, VmProcResult *out_result, const VmOp *op, 
   GPid pid;
   g_auto (GStrv) envp = g_get_environ ();
   const VmProcStart start = {
-    full, (const char *const *) envp, NULL, fds, G_N_ELEMENTS (fds), -1,
+    .argv = full,
+    .envp = (const char *const *) envp,
+    .fds = fds,
+    .n_fds = G_N_ELEMENTS (fds),
+    .dies_with_us = TRUE,
+    .pid_fd = -1,
   };
   if (!vm_proc_spawn (&start, &pid, &pidfd, error))
     return FALSE;

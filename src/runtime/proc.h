@@ -41,6 +41,7 @@ typedef struct {
   const char *dir;     /* working folder; NULL: ours */
   const VmProcFd *fds; /* all that it inherits; 0, 1 and 2 must be among them */
   guint n_fds;
+  gboolean dies_with_us; /* it is killed when the calling thread ends, however that happens */
   int pid_fd; /* one of the targets, into which it writes its pid before it is executed; -1: none */
 } VmProcStart;
 

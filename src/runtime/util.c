@@ -70,8 +70,10 @@ sync_folder_of (const char *path)
 gboolean
 vm_file_write (const char *path, gconstpointer data, gsize size, mode_t mode, GError **error)
 {
-  g_autofree char *temporary = g_strconcat (path, ".XXXXXX", NULL);
-  vm_autofd int fd = mkostemp (temporary, O_CLOEXEC);
+  /* Always the same name: what a writer that was killed has left, the next one uses up. */
+  g_autofree char *temporary = g_strconcat (path, ".new", NULL);
+  vm_autofd int fd =
+      open (temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
   if (fd < 0)
     return vm_error_set_errno (error, errno, "cannot write %s", path);
   if (write_all (fd, data, size) && fchmod (fd, mode) == 0 && fsync (fd) == 0 &&

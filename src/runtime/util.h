@@ -41,7 +41,8 @@ gboolean vm_name_is_valid (const char *name);
 gboolean vm_name_check (const char *name, GError **error);
 
 /* Writes @data (@size bytes) to @path with @mode, whole or not at all: a temporary file beside it,
- * fsync, rename. Blocks on the disk. Errors: VM_ERROR_IO. */
+ * fsync, rename. Two writers of one path must not be at it at once. Blocks on the disk. Errors:
+ * VM_ERROR_IO. */
 gboolean
 vm_file_write (const char *path, gconstpointer data, gsize size, mode_t mode, GError **error);
 

@@ -148,14 +148,18 @@ open_file (VmStore *self, const char *name, int flags, GError **error)
   return vm_db_execute (self, connection_setup, error);
 }
 
-/* A file system that is read-only, and so changed by nobody: SQLite can do without its helper files
- * there. */
+/* For a file system that is read-only. If SQLite cannot make its helper files there and finds none,
+ * nobody else changes the store either. */
 static gboolean
-open_immutable (VmStore *self, GError **error)
+open_for_reading (VmStore *self, GError **error)
 {
   struct statvfs fs;
+  gint64 version;
   if (statvfs (self->path, &fs) < 0 || (fs.f_flag & ST_RDONLY) == 0)
     return FALSE;
+  if (open_file (self, self->path, SQLITE_OPEN_READONLY, NULL) &&
+      schema_version (self, &version, NULL))
+    return TRUE;
   g_autofree char *escaped = g_uri_escape_string (self->path, "/", FALSE);
   g_autofree char *uri = g_strdup_printf ("file:%s?immutable=1", escaped);
   return open_file (self, uri, SQLITE_OPEN_READONLY, error);
@@ -175,7 +179,7 @@ vm_store_open (const char *data_dir, GError **error)
   if (open_file (self, self->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &cause) &&
       migrate (self, data_dir, &cause))
     return g_steal_pointer (&self);
-  if (open_immutable (self, NULL))
+  if (open_for_reading (self, NULL))
     return g_steal_pointer (&self);
   g_propagate_error (error, g_steal_pointer (&cause));
   return NULL;

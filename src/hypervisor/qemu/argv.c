@@ -3,8 +3,8 @@
 
 #include <stdarg.h>
 
-/* For translated code. QEMU's own choice is a gibibyte, which guests of this size do not profit from;
- * and a guest that reboots waits until all of it was thrown away. */
+/* For translated code. QEMU's own choice is a gibibyte, which guests of this size do not profit
+ * from; and a guest that reboots waits until all of it was thrown away. */
 #define TRANSLATION_MIB "128"
 #define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 

@@ -179,6 +179,15 @@ launch_once (VmHandle *handle, const VmQemuLaunch *launch, const VmOp *op, GErro
   return FALSE;
 }
 
+/* A VM that runs already; whoever started it may not have lived to write down its SSH port. */
+static gboolean
+take_over (VmHandle *handle, const VmOp *op, GError **error)
+{
+  VmOp limit = vm_op_within (op, QMP_COMMAND_S);
+  g_autoptr (VmQmp) qmp = vm_qemu_connect (handle, &limit, error);
+  return qmp != NULL && learn_ssh_endpoint (handle, qmp, &limit, error);
+}
+
 static gboolean
 qemu_start (VmHypervisor *base, VmHandle *handle, const VmOp *op, GError **error)
 {
@@ -187,7 +196,7 @@ qemu_start (VmHypervisor *base, VmHandle *handle, const VmOp *op, GError **error
   VmImageInfo info;
   VmQemuLaunch launch = { 0 };
   if (vm_qemu_is_running (handle))
-    return TRUE;
+    return take_over (handle, op, error);
   g_autofree char *program = vm_qemu_find_program (self->config.qemu, error);
   if (program == NULL || !vm_image_inspect (handle->spec->image, &info, error))
     return FALSE;

@@ -158,12 +158,12 @@ vm_qemu_spawn (const VmHandle *handle, GPtrArray *argv, GPid *out_pid, int *out_
     { qmp, VM_QEMU_FD_QMP },   { console, VM_QEMU_FD_CONSOLE }, { run_lock, VM_QEMU_FD_RUN_LOCK },
   };
   const VmProcStart start = {
-    (const char *const *) argv->pdata,
-    envp,
-    handle->dir,
-    fds,
-    G_N_ELEMENTS (fds),
-    VM_QEMU_FD_RUN_LOCK,
+    .argv = (const char *const *) argv->pdata,
+    .envp = envp,
+    .dir = handle->dir,
+    .fds = fds,
+    .n_fds = G_N_ELEMENTS (fds),
+    .pid_fd = VM_QEMU_FD_RUN_LOCK,
   };
   g_autoptr (GError) cause = NULL;
   if (vm_proc_spawn (&start, out_pid, out_pidfd, &cause))
