@@ -113,6 +113,8 @@ void cli_print_json (Cli *cli, JsonNode *node);
 /* "vcpus 2 → 4". Owned by the caller. */
 char *cli_describe_change (const VmChange *change);
 
+/* "2026-01-02 03:04:05" in local time, "?" for no time that could be. Owned by the caller. */
+char *cli_format_time (gint64 unix_s);
 /* "2026-01-02 03:04:05 start: ok". Owned by the caller. */
 char *cli_describe_event (const VmEvent *event);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #define LOW_SPACE_GIB 2
 
@@ -87,6 +88,9 @@ check_data (Cli *cli)
   if (store == NULL)
     return (Finding){ FINDING_BROKEN, g_strdup (error->message),
                       "make the folder yours and writable, or set XDG_DATA_HOME" };
+  if (access (cli->data_dir, W_OK) < 0)
+    return (Finding){ FINDING_BROKEN, g_strdup_printf ("%s: %s", cli->data_dir, g_strerror (errno)),
+                      "its VMs can be looked at, not changed; make it writable" };
   return (Finding){ FINDING_OK, g_strdup (cli->data_dir), NULL };
 }
 

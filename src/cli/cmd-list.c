@@ -240,8 +240,7 @@ print_status (Cli *cli, const Entry *entry)
 {
   const VmHandle *handle = entry->handle;
   g_auto (GStrv) cells = entry_cells (entry);
-  g_autoptr (GDateTime) created = g_date_time_new_from_unix_local (entry->row->created_s);
-  g_autofree char *when = g_date_time_format (created, "%F %T");
+  g_autofree char *when = cli_format_time (entry->row->created_s);
 
   print_line (cli, "name", entry->row->name);
   print_line (cli, "state", vm_state_to_string (entry->info.state));

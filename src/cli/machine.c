@@ -50,7 +50,11 @@ load (CliMachine *self, const VmRow *row, GError **error)
   self->phase = row->phase;
   self->origin = g_strdup (row->origin);
   self->handle = vm_handle_from_json (row->handle, error);
-  return self->handle != NULL;
+  if (self->handle != NULL)
+    return TRUE;
+  g_prefix_error (error, "VM \"%s\": ", row->name);
+  vm_error_help (error, "`vmctl destroy %s` still works", row->name);
+  return FALSE;
 }
 
 /* Whatever state its record is in: where the VM lies follows from its name. */

@@ -125,10 +125,16 @@ cli_describe_change (const VmChange *change)
 }
 
 char *
+cli_format_time (gint64 unix_s)
+{
+  g_autoptr (GDateTime) time = g_date_time_new_from_unix_local (unix_s);
+  return time != NULL ? g_date_time_format (time, "%F %T") : g_strdup ("?");
+}
+
+char *
 cli_describe_event (const VmEvent *event)
 {
-  g_autoptr (GDateTime) time = g_date_time_new_from_unix_local (event->time_s);
-  g_autofree char *stamp = time != NULL ? g_date_time_format (time, "%F %T") : g_strdup ("?");
+  g_autofree char *stamp = cli_format_time (event->time_s);
   return g_strdup_printf ("%s %s: %s", stamp, event->operation, event->outcome);
 }
 

@@ -82,6 +82,10 @@ schema_version (VmStore *self, gint64 *out_version, GError **error)
   if (sqlite3_step (statement) != SQLITE_ROW)
     return vm_db_error (self, error);
   *out_version = sqlite3_column_int64 (statement, 0);
+  if (*out_version < 0)
+    return vm_error_set (error, VM_ERROR_STORE_FAILED,
+                         "%s is damaged: its version is %" G_GINT64_FORMAT, self->path,
+                         *out_version);
   return TRUE;
 }
 

@@ -132,6 +132,16 @@ take_run_lock (int dir_fd, const char *name, GError **error)
   return vm_fd_steal (&fd);
 }
 
+/* A name that is taken by a link or a FIFO is freed, so that nothing is written elsewhere and
+ * nobody waits for a reader. */
+static void
+free_name (int dir_fd, const char *name)
+{
+  struct stat st;
+  if (fstatat (dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG (st.st_mode))
+    unlinkat (dir_fd, name, 0);
+}
+
 gboolean
 vm_qemu_spawn (const VmHandle *handle, GPtrArray *argv, GPid *out_pid, int *out_pidfd,
                GError **error)
@@ -147,9 +157,11 @@ vm_qemu_spawn (const VmHandle *handle, GPtrArray *argv, GPid *out_pid, int *out_
   vm_autofd int console = qmp < 0 ? -1 : listen_at (dir, VM_QEMU_CONSOLE_SOCKET, error);
   if (console < 0)
     return FALSE;
+  free_name (dir, VM_QEMU_LOG);
+  free_name (dir, VM_FILE_CONSOLE_LOG);
   vm_autofd int null_fd = open ("/dev/null", O_RDWR | O_CLOEXEC);
-  vm_autofd int log =
-      openat (dir, VM_QEMU_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+  vm_autofd int log = openat (
+      dir, VM_QEMU_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (null_fd < 0 || log < 0)
     return vm_error_set_errno (error, errno, "cannot open " VM_QEMU_LOG);
 
