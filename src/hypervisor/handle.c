@@ -4,7 +4,6 @@
 #include "runtime/json.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 
 /* In the block that QEMU and KVM guests use; 24 random bits. */
 static char *
@@ -63,9 +62,9 @@ gboolean
 vm_handle_make_dir (const VmHandle *handle, GError **error)
 {
   g_autofree char *parent = g_path_get_dirname (handle->dir);
-  if (g_mkdir_with_parents (parent, 0700) == 0 && mkdir (handle->dir, 0700) == 0)
-    return TRUE;
-  return vm_error_set_errno (error, errno, "cannot make %s", handle->dir);
+  if (g_mkdir_with_parents (parent, 0700) < 0)
+    return vm_error_set_errno (error, errno, "cannot make %s", parent);
+  return vm_dir_make (handle->dir, error);
 }
 
 char *

@@ -43,6 +43,15 @@ vm_name_check (const char *name, GError **error)
   return vm_error_set (error, VM_ERROR_VM_INVALID_NAME, "\"%.100s\" cannot name a VM", shown);
 }
 
+/* What is made, renamed or removed in a folder is durable once the folder is. */
+static gboolean
+sync_folder_of (const char *path)
+{
+  g_autofree char *dir = g_path_get_dirname (path);
+  vm_autofd int fd = open (dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return fd >= 0 && fsync (fd) == 0;
+}
+
 static gboolean
 write_all (int fd, const char *data, gsize size)
 {
@@ -56,15 +65,6 @@ write_all (int fd, const char *data, gsize size)
     }
   }
   return TRUE;
-}
-
-/* A rename is only as durable as the folder it happened in. */
-static gboolean
-sync_folder_of (const char *path)
-{
-  g_autofree char *dir = g_path_get_dirname (path);
-  vm_autofd int fd = open (dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  return fd >= 0 && fsync (fd) == 0;
 }
 
 gboolean
@@ -177,9 +177,20 @@ gboolean
 vm_dir_remove (const char *path, GError **error)
 {
   int failed = 0;
-  if (remove_entries (AT_FDCWD, path, &failed) || failed == ENOENT)
+  gboolean removed = remove_entries (AT_FDCWD, path, &failed);
+  if (!removed && failed == ENOENT)
     return TRUE;
-  return vm_error_set_errno (error, failed, "cannot remove %s", path);
+  if (removed && sync_folder_of (path))
+    return TRUE;
+  return vm_error_set_errno (error, removed ? errno : failed, "cannot remove %s", path);
+}
+
+gboolean
+vm_dir_make (const char *path, GError **error)
+{
+  if (mkdir (path, 0700) == 0 && sync_folder_of (path))
+    return TRUE;
+  return vm_error_set_errno (error, errno, "cannot make %s", path);
 }
 
 static char

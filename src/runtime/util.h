@@ -55,8 +55,11 @@ vm_file_read (const char *path, gsize limit, char **out_data, gsize *out_size, G
  * more for each line. "" when it cannot be read. Owned by the caller. */
 char *vm_file_tail (const char *path, guint lines);
 
-/* Removes the folder @path and everything in it, following no symbolic link; a missing one is fine.
- * Errors: VM_ERROR_IO with the first thing that could not be removed. */
+/* Makes the folder @path (0700), which must not be there yet, durably. Errors: VM_ERROR_IO. */
+gboolean vm_dir_make (const char *path, GError **error);
+
+/* Durably removes the folder @path and everything in it, following no symbolic link; a missing one
+ * is fine. Errors: VM_ERROR_IO with the first thing that could not be removed. */
 gboolean vm_dir_remove (const char *path, GError **error);
 
 /* The word of @candidates (NULL-terminated) that @word was probably meant to be, or NULL when none
