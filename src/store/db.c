@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "store/db.h"
 
+#include <sys/statvfs.h>
+
 /* What helps against the usual troubles, by SQLite's primary result code. */
 static const struct {
   int code;
   const char *help;
 } troubles[] = {
-  { SQLITE_FULL, "free some room on the disk of the data folder; nothing is lost" },
+  { SQLITE_FULL, "free some room (or inodes) on the disk of the data folder; nothing is lost" },
   { SQLITE_IOERR, "the disk of the data folder has a fault, or is full" },
   { SQLITE_READONLY, "the data folder cannot be written to: check its owner and its file system" },
   { SQLITE_CANTOPEN, "the data folder cannot be opened: check its owner and its file system" },
@@ -18,11 +20,27 @@ static const struct {
                    "folders" },
 };
 
+/* SQLite does not tell why a file cannot be opened; a file system without room or inodes is the one
+ * reason that is not the folder's. */
+static gboolean
+is_out_of_room (VmStore *self)
+{
+  g_autofree char *dir = g_path_get_dirname (self->path);
+  struct statvfs fs;
+  return statvfs (dir, &fs) == 0 && (fs.f_bavail == 0 || (fs.f_files > 0 && fs.f_favail == 0));
+}
+
 gboolean
 vm_db_error (VmStore *self, GError **error)
 {
   int code = sqlite3_errcode (self->db) & 0xff;
-  const char *said = code == SQLITE_BUSY ? "busy" : sqlite3_errmsg (self->db);
+  const char *said = sqlite3_errmsg (self->db);
+  if (code == SQLITE_BUSY)
+    said = "busy";
+  if ((code == SQLITE_CANTOPEN || code == SQLITE_IOERR) && is_out_of_room (self)) {
+    code = SQLITE_FULL;
+    said = "no space or no inode is left on its disk";
+  }
   vm_error_set (error, VM_ERROR_STORE_FAILED, "%s: %s", self->path, said);
   for (gsize i = 0; i < G_N_ELEMENTS (troubles); i++) {
     if (troubles[i].code == code)
