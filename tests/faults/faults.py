@@ -437,7 +437,7 @@ def sweep(cases, run_case, sandbox, workers=WORKERS):
 # ---------------------------------------------------------------------------------- runner
 
 
-def workplace():
+def scratch_folder():
     """Where sandboxes are. In memory unless there is time for a real disk's fsync."""
     memory = "/dev/shm"
     if "TMPDIR" in os.environ or NIGHTLY or not os.access(memory, os.W_OK):
@@ -446,7 +446,7 @@ def workplace():
 
 
 def run_one(number, test):
-    root = tempfile.mkdtemp(prefix="vmctl-faults-", dir=workplace())
+    root = tempfile.mkdtemp(prefix="vmctl-faults-", dir=scratch_folder())
     sandbox = Sandbox(root)
     failure = skipped = None
     began = time.monotonic()
