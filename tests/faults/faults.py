@@ -104,6 +104,10 @@ class Shim:
     pid = property(lambda self: self._fields()[6])
     call = property(lambda self: self._fields()[9].split(b"\0")[0].decode(errors="replace"))
 
+    def assert_loaded(self):
+        """A library that cannot be preloaded is only a warning: nothing would have been tested."""
+        assert self.pid != 0, f"{shim_library()} was not loaded into vmctl"
+
     def release(self):
         """Ends a HOLD."""
         struct.pack_into("=I", self.map, 16, NOTHING)
@@ -216,7 +220,9 @@ class Sandbox(harness.Sandbox):
         """vmctl with @interference at its call number @at; whether it came to it tells the shim."""
         self.shim.arm(interference, at)
         environment = {**self.shim.environment(), **(env or {})}
-        return self.run([harness.VMCTL, *argv], environment, deadline_s)
+        result = self.run([harness.VMCTL, *argv], environment, deadline_s)
+        self.shim.assert_loaded()
+        return result
 
     def hold(self, argv, number, interference=Interference(HOLD)):
         """A vmctl that stands still at its call number @number, until shim.release()."""
@@ -240,6 +246,7 @@ class Sandbox(harness.Sandbox):
         self.shim.arm(Interference(NOTHING, 0, kinds), 0)
         result = self.run([harness.VMCTL, *argv], self.shim.environment(log))
         assert result.status == 0, result
+        self.shim.assert_loaded()
         lines = [line.split(" ", 3) for line in log.read_text().splitlines()]
         return [(call, detail) for _, _, call, detail in lines]
 
@@ -391,6 +398,7 @@ def sweep(cases, run_case, sandbox, workers=WORKERS):
     """Runs @run_case (own_sandbox, case) for each of @cases, a few at a time, each worker in a
     sandbox of its own. All are tried; the failures come together. Returns how many there were."""
     cases = list(cases)
+    assert cases, "there is nothing to try: that is no success"
     local = threading.local()
     made = []
     guard = threading.Lock()
