@@ -107,6 +107,16 @@ def a_wrong_image_path(sandbox):
     sandbox.assert_nothing_left("web")
 
 
+def an_ssh_key_that_is_none(sandbox):
+    create = ["create", "one", "--image", harness.tiny(), "--ssh-key"]
+    key = sandbox.write("key.pub", "ssh-ed25519 this-is-no-key me@here\n")
+    result = sandbox.fails(2, "usage", *create, key)
+    assert "ssh-key" in result.err, result
+    sandbox.assert_nothing_left("one")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", sandbox.root / "k"], check=True)
+    sandbox.ok(*create, sandbox.root / "k.pub")
+
+
 def a_missing_qemu(sandbox):
     sandbox.vmfile(vmfile())
     result = sandbox.fails(1, "qemu::spawn_failed", "up", env={"VMCTL_QEMU": "/no/such/qemu"})
@@ -342,6 +352,7 @@ harness.main(
         a_new_step_does_not_repeat_the_others,
         steps_that_run_always,
         a_wrong_image_path,
+        an_ssh_key_that_is_none,
         a_missing_qemu,
         a_missing_qemu_img,
         an_image_with_a_backing_file_is_refused,

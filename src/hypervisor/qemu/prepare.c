@@ -35,7 +35,11 @@ make_user_key (const VmHandle *handle, GError **error)
 {
   g_autofree char *private_key = NULL;
   g_autofree char *public_key = NULL;
-  const char *users = handle->spec->ssh_public_key;
+  const char *given = handle->spec->ssh_public_key;
+  g_autofree char *users =
+      given != NULL ? vm_ssh_public_keys_clean (given, "ssh-key", error) : NULL;
+  if (given != NULL && users == NULL)
+    return NULL;
   if (!vm_ssh_keygen ("vmctl", &private_key, &public_key, error) ||
       !write_text (handle, VM_FILE_PRIVATE_KEY, private_key, 0600, error) ||
       !write_text (handle, VM_FILE_PUBLIC_KEY, public_key, 0600, error))
